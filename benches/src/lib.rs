@@ -1,0 +1,1 @@
+//! Benches: criterion, and instruction counts.

@@ -1,0 +1,43 @@
+//! offpath's YAML and environment, as checked values.
+//!
+//! [`Config::load`] reads one file and returns either a [`Config`] in which everything is
+//! resolved and checked (defaults applied, environment consulted, names looked up,
+//! certificates parsed), or [`ConfigErrors`]: every fault at once, each with its line and key
+//! path. No other crate of offpath reads files or environment variables.
+//!
+//! The precedence is: the YAML, then MLflow's environment variables, then the default.
+//! Relative paths in the YAML start at the folder of the file that names them.
+//!
+//! What it does not know: pingora, sockets, or whether an address can be bound.
+
+mod config;
+mod endpoint;
+mod env;
+mod error;
+mod export;
+mod limits;
+mod listener;
+mod route;
+mod route_match;
+mod route_trace;
+mod secret;
+mod service;
+mod sink;
+mod upstream;
+
+pub use config::Config;
+pub use endpoint::{Endpoint, Scheme};
+pub use env::Env;
+pub use error::{ConfigError, ConfigErrors};
+pub use export::{Batch, Encoders, Export, Queue, Retry};
+pub use limits::Limits;
+pub use listener::{Listener, ListenerTls};
+pub use route::{Capture, CaptureLevel, ResponseHeaders, Route, SampleBy, Sampling};
+pub use route_match::{HeaderMatch, PathMatch, RouteMatch};
+pub use route_trace::{ExperimentRef, RouteTrace, Source, Tag, TraceContextMode};
+pub use secret::Secret;
+pub use service::{Admin, Log, LogFormat, LogLevel, Telemetry};
+pub use sink::{Compression, MlflowAuth, MlflowSink, OtlpSink, Sink, SinkHeader, SinkKind};
+pub use upstream::{
+    ClientIdentity, HostHeader, PathRewrite, Timeouts, Upstream, UpstreamHttp, UpstreamTls,
+};

@@ -1,0 +1,1 @@
+//! The background: queue, encoders, batches, sinks.

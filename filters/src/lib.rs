@@ -1,0 +1,1 @@
+//! The request path: routing, sampling, the tee and the figures.

@@ -1,0 +1,1 @@
+//! Open-loop load and a model endpoint: a stranger on the wire.

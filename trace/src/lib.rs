@@ -1,0 +1,20 @@
+//! The nouns of offpath, and bytes to meaning.
+//!
+//! An [`Exchange`] is one request and its response as the request path saw it: refcounted
+//! bytes, times, how it ended. [`decode`] reads it and gives a [`Trace`], the spans that an
+//! exporter sends. This crate knows formats; it does no I/O, reads no clock and starts
+//! no thread, so every test of it is a table of bytes.
+
+mod context;
+pub mod decode;
+mod exchange;
+mod plan;
+mod span;
+
+pub use context::{SpanId, TraceContext, TraceId};
+pub use decode::{Defect, decode};
+pub use exchange::{
+    Body, Charge, Chunk, EndReason, Exchange, Ids, KeptBecause, Outcome, Request, Response, Timing,
+};
+pub use plan::{Level, Plan, Source};
+pub use span::{Link, Span, SpanKind, Status, Text, Trace, Value};
