@@ -1,0 +1,213 @@
+//! The door from the request path to the background. It never waits and parses nothing.
+//!
+//! An offer checks the budget, then pushes to a lock-free ring: some atomic instructions and
+//! one allocation, and no system call. There is no wake-up per offer either. The encoders
+//! look by themselves (every 10 ms while there is work, every 50 ms at rest), and an offer
+//! wakes them only when it brings the queue past a quarter of a limit: until then the ring has
+//! room for what comes before they look, and from there on they are at work or limited by a
+//! sink that no wake-up would speed up.
+
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
+use std::sync::{Arc, OnceLock};
+use std::thread::Thread;
+use std::time::Instant;
+
+use crossbeam_queue::ArrayQueue;
+use offpath_trace::{Chunk, Exchange};
+
+use crate::accounting::Account;
+use crate::budget::{Budget, Ticket};
+use crate::health::Health;
+use crate::status::QueueStatus;
+use crate::{DropReason, Status};
+
+/// Gives exchanges to the background. Cheap to clone, and the same for every route.
+#[derive(Clone)]
+pub struct Handle {
+    queue: Arc<Queue>,
+}
+
+/// What the request path and the background share.
+pub(crate) struct Queue {
+    ring: ArrayQueue<Box<Waiting>>,
+    pub(crate) budget: Arc<Budget>,
+    /// By `Plan::index`.
+    pub(crate) accounts: Vec<Account>,
+    pub(crate) health: Vec<Arc<Health>>,
+    /// Whether an offer was refused since an encoder last looked: they log the edge.
+    pub(crate) refusing: AtomicBool,
+    state: AtomicU8,
+    encoders: OnceLock<Vec<Thread>>,
+}
+
+/// An exchange in the ring.
+pub(crate) struct Waiting {
+    pub(crate) exchange: Exchange,
+    pub(crate) ticket: Ticket,
+    pub(crate) since: Instant,
+}
+
+const OPEN: u8 = 0;
+/// No offer is taken any more; encoders finish what is there.
+const CLOSED: u8 = 1;
+/// The encoders are gone: whoever finds an exchange in the ring drops it.
+const SWEPT: u8 = 2;
+
+impl Handle {
+    pub(crate) fn new(queue: Arc<Queue>) -> Self {
+        Self { queue }
+    }
+
+    /// Takes a kept exchange, or drops it and counts why. Never waits.
+    pub fn offer(&self, exchange: Exchange) {
+        self.queue.offer(exchange);
+    }
+
+    /// The accounts and the sinks at this moment. Not for the request path: it allocates.
+    pub fn status(&self) -> Status {
+        let budget = &self.queue.budget;
+        let queue = QueueStatus {
+            traces: budget.traces(),
+            bytes: budget.bytes(),
+            max_traces: budget.max_traces,
+            max_bytes: budget.max_bytes,
+        };
+        let routes = self.queue.accounts.iter().map(Account::status).collect();
+        let destinations = self
+            .queue
+            .health
+            .iter()
+            .map(|health| health.status())
+            .collect();
+        Status {
+            queue,
+            routes,
+            destinations,
+        }
+    }
+}
+
+impl Queue {
+    pub(crate) fn new(
+        budget: Arc<Budget>,
+        accounts: Vec<Account>,
+        health: Vec<Arc<Health>>,
+    ) -> Arc<Self> {
+        Arc::new(Self {
+            ring: ArrayQueue::new(budget.max_traces.max(1)),
+            budget,
+            accounts,
+            health,
+            refusing: AtomicBool::new(false),
+            state: AtomicU8::new(OPEN),
+            encoders: OnceLock::new(),
+        })
+    }
+
+    /// Whom an offer wakes.
+    pub(crate) fn attach(&self, encoders: Vec<Thread>) {
+        self.encoders.get_or_init(|| encoders);
+    }
+
+    fn offer(&self, exchange: Exchange) {
+        let Some(account) = self.accounts.get(exchange.plan.index) else {
+            debug_assert!(
+                false,
+                "a plan's index is a route's place in the configuration"
+            );
+            return;
+        };
+        account.kept(exchange.kept);
+        if self.is_closed() {
+            return account.refused(DropReason::Shutdown);
+        }
+        let (ticket, crossed) = match self.budget.take(pinned_bytes(&exchange)) {
+            Ok(taken) => taken,
+            Err(reason) => {
+                // A load first: a store by every offer would bounce the line between cores.
+                if !self.refusing.load(Ordering::Relaxed) {
+                    self.refusing.store(true, Ordering::Relaxed);
+                }
+                return account.refused(reason);
+            }
+        };
+        account.queued();
+        let waiting = Box::new(Waiting {
+            exchange,
+            ticket,
+            since: Instant::now(),
+        });
+        if self.ring.push(waiting).is_err() {
+            // Cannot be: the ring holds as many as there are tickets.
+            account
+                .claims()
+                .for_each(|claim| claim.dropped(DropReason::QueueFull));
+        }
+        if crossed {
+            self.wake();
+        }
+        // The encoders may have left between the first look at the state and the push.
+        if self.state.load(Ordering::SeqCst) == SWEPT {
+            self.sweep();
+        }
+    }
+
+    pub(crate) fn pop(&self) -> Option<Box<Waiting>> {
+        self.ring.pop()
+    }
+
+    pub(crate) fn is_closed(&self) -> bool {
+        self.state.load(Ordering::SeqCst) != OPEN
+    }
+
+    /// Takes no more offers and lets the encoders know.
+    pub(crate) fn close(&self) {
+        self.state.fetch_max(CLOSED, Ordering::SeqCst);
+        self.wake();
+    }
+
+    /// Drops what the encoders left behind. They are gone.
+    pub(crate) fn sweep(&self) {
+        self.state.fetch_max(SWEPT, Ordering::SeqCst);
+        while let Some(waiting) = self.pop() {
+            if let Some(account) = self.accounts.get(waiting.exchange.plan.index) {
+                account
+                    .claims()
+                    .for_each(|claim| claim.dropped(DropReason::Shutdown));
+            }
+        }
+    }
+
+    fn wake(&self) {
+        self.encoders
+            .get()
+            .into_iter()
+            .flatten()
+            .for_each(Thread::unpark);
+    }
+}
+
+/// What an exchange holds in memory: what its bodies pin, its header fields and itself.
+fn pinned_bytes(exchange: &Exchange) -> usize {
+    let mut bytes = size_of::<Waiting>();
+    let mut fields = |map: &http::HeaderMap| {
+        bytes += map
+            .iter()
+            .map(|(name, value)| name.as_str().len() + value.len())
+            .sum::<usize>();
+    };
+    fields(&exchange.request.headers);
+    let mut chunks = exchange.request.body.chunks.capacity();
+    if let Some(response) = &exchange.response {
+        fields(&response.headers);
+        response.trailers.iter().for_each(&mut fields);
+        chunks += response.body.chunks.capacity();
+    }
+    let bodies = match &exchange.charge {
+        Some(charge) => charge.bytes(),
+        None => usize::try_from(exchange.kept_bytes()).unwrap_or(usize::MAX),
+    };
+    bytes
+        .saturating_add(chunks * size_of::<Chunk>())
+        .saturating_add(bodies)
+}
