@@ -1,1 +1,13 @@
-//! Open-loop load and a model endpoint: a stranger on the wire.
+//! A stranger on the wire: load from outside, and a model endpoint to aim it at.
+//!
+//! It speaks HTTP and nothing else, and depends on no other crate of this workspace: what it
+//! measures is what any client would see. What it does not know: how the thing it measures works.
+//!
+//! - [`upstream`]: a model endpoint whose timing, size and faults the caller chooses.
+//! - [`client`]: one exchange at a time, every chunk with its arrival.
+//! - [`bodies`]: generated request bodies.
+
+pub mod alarm;
+pub mod bodies;
+pub mod client;
+pub mod upstream;

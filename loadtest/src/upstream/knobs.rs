@@ -1,0 +1,151 @@
+//! What one request asks of its answer: timing, length and faults.
+
+use std::str::FromStr;
+use std::time::Duration;
+
+use http::StatusCode;
+use http::request::Parts;
+
+/// Longest wait a request may ask for.
+const WAIT_MAX: Duration = Duration::from_secs(600);
+/// Most tokens a request may ask for.
+const TOKENS_MAX: u64 = 1_000_000;
+
+/// The knobs of one request, as the module's table lists them.
+#[derive(Debug, PartialEq)]
+pub(super) struct Knobs {
+    pub(super) delay: Duration,
+    pub(super) tokens: usize,
+    pub(super) gap: Duration,
+    pub(super) status: Option<StatusCode>,
+    pub(super) stall: Option<Duration>,
+    pub(super) cut_after_bytes: Option<u64>,
+}
+
+impl Default for Knobs {
+    fn default() -> Self {
+        Self {
+            delay: Duration::ZERO,
+            tokens: 32,
+            gap: Duration::from_millis(2),
+            status: None,
+            stall: None,
+            cut_after_bytes: None,
+        }
+    }
+}
+
+impl Knobs {
+    /// Reads headers and query; the query wins. The error names the knob and its value.
+    pub(super) fn read(parts: &Parts) -> Result<Self, String> {
+        let wait = |name, unit: fn(u64) -> Duration| {
+            let units_max = WAIT_MAX.as_micros() / unit(1).as_micros();
+            let found = within(parts, name, u64::try_from(units_max).unwrap_or(u64::MAX))?;
+            Ok::<_, String>(found.map(unit))
+        };
+        let default = Self::default();
+        Ok(Self {
+            delay: wait("x-delay-us", Duration::from_micros)?.unwrap_or(default.delay),
+            tokens: within(parts, "x-tokens", TOKENS_MAX)?.map_or(default.tokens, |tokens| {
+                usize::try_from(tokens).unwrap_or(usize::MAX)
+            }),
+            gap: wait("x-gap-us", Duration::from_micros)?.unwrap_or(default.gap),
+            status: read(parts, "x-status")?,
+            stall: wait("x-stall-ms", Duration::from_millis)?,
+            cut_after_bytes: read(parts, "x-cut-after")?,
+        })
+    }
+}
+
+fn within(parts: &Parts, name: &str, max: u64) -> Result<Option<u64>, String> {
+    match read(parts, name)? {
+        Some(value) if value > max => Err(format!("{name}: `{value}` is over {max}")),
+        value => Ok(value),
+    }
+}
+
+fn read<T: FromStr>(parts: &Parts, name: &str) -> Result<Option<T>, String> {
+    let key = name.trim_start_matches("x-");
+    let query = parts.uri.query().unwrap_or_default();
+    let in_query = query
+        .split('&')
+        .filter_map(|pair| pair.split_once('='))
+        .find(|(found, _)| *found == key)
+        .map(|(_, value)| value);
+    let in_headers = || parts.headers.get(name).map(|value| value.as_bytes());
+    let Some(value) = in_query.map(str::as_bytes).or_else(in_headers) else {
+        return Ok(None);
+    };
+    let text = String::from_utf8_lossy(value);
+    text.parse()
+        .map(Some)
+        .map_err(|_| format!("{name}: `{text}` is not a number it can have"))
+}
+
+#[cfg(test)]
+mod tests {
+    use http::Request;
+
+    use super::*;
+
+    #[track_caller]
+    fn check(uri: &str, headers: &[(&str, &str)], expect: Result<fn(&mut Knobs), &str>) {
+        let mut request = Request::builder().uri(uri);
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        let (parts, ()) = request.body(()).unwrap().into_parts();
+        let expect = expect.map_err(str::to_owned).map(|change| {
+            let mut knobs = Knobs::default();
+            change(&mut knobs);
+            knobs
+        });
+        assert_eq!(Knobs::read(&parts), expect);
+    }
+
+    #[test]
+    fn knobs_come_from_headers_and_the_query_wins() {
+        check("/", &[], Ok(|_| {}));
+        check("/", &[("x-tokens", "7")], Ok(|knobs| knobs.tokens = 7));
+        check(
+            "/?tokens=5&gap-us=0",
+            &[("x-tokens", "7")],
+            Ok(|knobs| {
+                knobs.tokens = 5;
+                knobs.gap = Duration::ZERO;
+            }),
+        );
+        check(
+            "/",
+            &[
+                ("x-stall-ms", "20"),
+                ("x-cut-after", "0"),
+                ("x-delay-us", "150"),
+            ],
+            Ok(|knobs| {
+                knobs.stall = Some(Duration::from_millis(20));
+                knobs.cut_after_bytes = Some(0);
+                knobs.delay = Duration::from_micros(150);
+            }),
+        );
+    }
+
+    #[test]
+    fn a_broken_knob_is_named() {
+        check(
+            "/?tokens=many",
+            &[],
+            Err("x-tokens: `many` is not a number it can have"),
+        );
+        check(
+            "/",
+            &[("x-status", "42")],
+            Err("x-status: `42` is not a number it can have"),
+        );
+        check(
+            "/",
+            &[("x-stall-ms", "600001")],
+            Err("x-stall-ms: `600001` is over 600000"),
+        );
+    }
+}

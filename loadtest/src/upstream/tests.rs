@@ -1,0 +1,266 @@
+use bytes::Bytes;
+use http::StatusCode;
+use serde_json::{Value, json};
+
+use super::*;
+use crate::bodies;
+use crate::client::{Client, Error, Http, Response};
+
+async fn start() -> Server {
+    Server::start("127.0.0.1:0".parse().unwrap()).await.unwrap()
+}
+
+async fn post(path: &str, headers: &[(&str, &str)], body: impl Into<Bytes>) -> Response {
+    let server = start().await;
+    let client = Client::default();
+    client
+        .post(&server.url(path), headers, body.into())
+        .await
+        .unwrap()
+}
+
+fn json_of(body: &[u8]) -> Value {
+    serde_json::from_slice(body).unwrap()
+}
+
+/// The `data` of each event, `[DONE]` checked and taken off.
+fn events(body: &[u8]) -> Vec<Value> {
+    let text = std::str::from_utf8(body).unwrap();
+    let events = text.strip_suffix("data: [DONE]\n\n").unwrap();
+    let events = events.split_terminator("\n\n");
+    events
+        .map(|event| json_of(event.strip_prefix("data: ").unwrap().as_bytes()))
+        .collect()
+}
+
+const NO_GAP: (&str, &str) = ("x-gap-us", "0");
+
+#[tokio::test]
+async fn streamed_chat_has_role_first_usage_last_and_the_text_of_the_whole_answer() {
+    for http in [Http::One, Http::Two] {
+        let server = start().await;
+        let client = Client::new(http, None);
+        let url = server.url("/v1/chat/completions?tokens=5");
+        let body = bodies::chat(7, true, "m\"1");
+        let streamed = client.post(&url, &[NO_GAP], body).await.unwrap();
+        assert_eq!(streamed.headers["content-type"], "text/event-stream");
+        let events = events(&streamed.body);
+        let (first, last) = (&events[0], &events[events.len() - 1]);
+        assert_eq!(
+            first["choices"][0]["delta"],
+            json!({"role": "assistant", "content": ""})
+        );
+        assert_eq!(first["model"], "m\"1");
+        assert_eq!(last["choices"], json!([]));
+        // 7 words, and 5 of the system message.
+        let usage = json!({"prompt_tokens": 12, "completion_tokens": 5, "total_tokens": 17});
+        assert_eq!(last["usage"], usage);
+        assert_eq!(
+            events[events.len() - 2]["choices"][0]["finish_reason"],
+            "stop"
+        );
+        assert_eq!(events.len(), 1 + 5 + 1 + 1);
+        let contents = events
+            .iter()
+            .filter_map(|e| e["choices"][0]["delta"]["content"].as_str());
+        let text: String = contents.collect();
+
+        let whole = client
+            .post(&url, &[], bodies::chat(7, false, "m\"1"))
+            .await
+            .unwrap();
+        let whole = json_of(&whole.body);
+        assert_eq!(whole["choices"][0]["message"]["content"], text);
+        assert_eq!(whole["usage"], usage);
+        assert_eq!(whole["object"], "chat.completion");
+    }
+}
+
+#[tokio::test]
+async fn max_tokens_cuts_the_answer_and_says_so() {
+    let body = json!({"messages": [], "max_tokens": 2}).to_string();
+    let answer = json_of(&post("/v1/chat/completions", &[], body).await.body);
+    assert_eq!(answer["usage"]["completion_tokens"], 2);
+    assert_eq!(answer["choices"][0]["finish_reason"], "length");
+}
+
+#[tokio::test]
+async fn a_tool_is_called_with_arguments_that_come_in_pieces() {
+    let request = |stream: bool| {
+        json!({
+            "messages": [{"role": "user", "content": "where is it"}],
+            "tools": [{"type": "function", "function": {"name": "find_parcel"}}],
+            "stream": stream,
+        })
+        .to_string()
+    };
+    let path = "/v1/chat/completions?tokens=4";
+    let whole = json_of(&post(path, &[], request(false)).await.body);
+    let choice = &whole["choices"][0];
+    assert_eq!(choice["finish_reason"], "tool_calls");
+    let function = &choice["message"]["tool_calls"][0]["function"];
+    assert_eq!(function["name"], "find_parcel");
+
+    let events = events(&post(path, &[NO_GAP], request(true)).await.body);
+    let calls = events
+        .iter()
+        .map(|event| &event["choices"][0]["delta"]["tool_calls"][0]["function"]);
+    let pieces: Vec<&str> = calls
+        .clone()
+        .filter_map(|call| call["arguments"].as_str())
+        .collect();
+    assert!(pieces.len() > 4);
+    assert_eq!(pieces.concat(), function["arguments"].as_str().unwrap());
+    assert!(json_of(pieces.concat().as_bytes())["query"].is_string());
+    assert_eq!(
+        calls.filter(|call| call["name"] == "find_parcel").count(),
+        1
+    );
+    assert!(events.iter().all(|event| event.get("usage").is_none()));
+}
+
+#[tokio::test]
+async fn scoring_answers_one_number_per_row_for_each_format() {
+    let json = "application/json; charset=utf-8";
+    let records = r#"{"dataframe_records": [{"a": 1}, {"a": 2}]}"#;
+    for (content_type, body, rows) in [
+        (json, bodies::dataframe_split(1000, 20, 1), 1000),
+        (json, Bytes::from(records), 2),
+        (json, Bytes::from(r#"{"instances": [[1], [2], [3]]}"#), 3),
+        (json, Bytes::from(r#"{"inputs": {"a": [1, 2]}}"#), 2),
+        ("text/csv", Bytes::from("a,b\n1,2\n"), 1),
+    ] {
+        let response = post("/invocations", &[("content-type", content_type)], body).await;
+        assert_eq!(response.status, StatusCode::OK);
+        let answer = json_of(&response.body);
+        let predictions = answer["predictions"].as_array().unwrap();
+        assert_eq!(predictions.len(), rows);
+        assert!(predictions.iter().all(Value::is_number));
+    }
+}
+
+#[tokio::test]
+async fn a_broken_frame_is_answered_as_mlflow_does() {
+    let json = [("content-type", "application/json")];
+    let response = post("/invocations", &json, r#"{"dataframe_split": {"data": 3}}"#).await;
+    assert_eq!(response.status, StatusCode::BAD_REQUEST);
+    let error = json_of(&response.body);
+    assert_eq!(error["error_code"], "BAD_REQUEST");
+    assert!(
+        error["message"]
+            .as_str()
+            .unwrap()
+            .contains("a list of rows")
+    );
+    let response = post("/invocations", &[], "a\n1\n").await;
+    assert_eq!(response.status, StatusCode::UNSUPPORTED_MEDIA_TYPE);
+}
+
+#[tokio::test]
+async fn the_small_routes_answer_and_echo_returns_the_body() {
+    let server = start().await;
+    let client = Client::default();
+    for (path, body) in [("/ping", "\n"), ("/health", "\n"), ("/version", "0.1.0")] {
+        let response = client.get(&server.url(path), &[]).await.unwrap();
+        assert_eq!(
+            (response.status, &response.body[..]),
+            (StatusCode::OK, body.as_bytes())
+        );
+    }
+    let missing = client.get(&server.url("/echo"), &[]).await.unwrap();
+    assert_eq!(missing.status, StatusCode::NOT_FOUND);
+    let echoed = post("/echo", &[("content-type", "image/png")], "\0\u{1}").await;
+    assert_eq!(echoed.headers["content-type"], "image/png");
+    assert_eq!(&echoed.body[..], b"\0\x01");
+}
+
+#[tokio::test]
+async fn a_status_can_be_injected_and_a_broken_knob_is_refused() {
+    let response = post("/echo", &[("x-status", "503")], "a").await;
+    assert_eq!(response.status, StatusCode::SERVICE_UNAVAILABLE);
+    assert_eq!(
+        json_of(&response.body)["error"]["message"],
+        "injected status 503"
+    );
+    let response = post("/echo", &[("x-gap-us", "soon")], "a").await;
+    assert_eq!(response.status, StatusCode::BAD_REQUEST);
+}
+
+#[tokio::test]
+async fn a_cut_body_is_an_error_and_a_cut_past_the_end_is_none() {
+    let server = start().await;
+    let stream = bodies::chat(1, true, "m");
+    for http in [Http::One, Http::Two] {
+        let client = Client::new(http, None);
+        for (path, cut, is_cut) in [
+            ("/echo", "0", true),
+            ("/echo", "3", true),
+            ("/echo", "1000000", false),
+            ("/v1/chat/completions?gap-us=0", "300", true),
+            ("/v1/chat/completions?gap-us=0", "1000000", false),
+        ] {
+            let headers = [("x-cut-after", cut)];
+            let result = client
+                .post(&server.url(path), &headers, stream.clone())
+                .await;
+            assert_eq!(
+                matches!(result, Err(Error::Cut(_))),
+                is_cut,
+                "{http:?} {path} {cut}"
+            );
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_cut_comes_after_exactly_that_many_bytes() {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+
+    let server = start().await;
+    let mut socket = TcpStream::connect(server.addr()).await.unwrap();
+    let request =
+        b"POST /echo HTTP/1.1\r\nhost: a\r\nx-cut-after: 7\r\ncontent-length: 10\r\n\r\n0123456789";
+    socket.write_all(request).await.unwrap();
+    let mut answer = String::new();
+    socket.read_to_string(&mut answer).await.unwrap();
+    assert!(answer.contains("content-length: 10\r\n"));
+    assert_eq!(answer.split_once("\r\n\r\n").unwrap().1, "0123456");
+}
+
+#[tokio::test]
+async fn gaps_stalls_and_delays_never_come_early() {
+    let headers = [
+        ("x-delay-us", "1500"),
+        ("x-gap-us", "700"),
+        ("x-stall-ms", "5"),
+    ];
+    let stream = bodies::chat(1, true, "m");
+    let response = post("/v1/chat/completions?tokens=3", &headers, stream).await;
+    // Nothing leaves before the delay, and event n not before n gaps and the stall after it.
+    let due = |event: u64| match event {
+        0 => 1500,
+        later => 1500 + later * 700 + 5000,
+    };
+    let mut seen = 0;
+    for (at, chunk) in &response.chunks {
+        for _ in chunk.windows(2).filter(|pair| *pair == b"\n\n") {
+            assert!(
+                *at >= Duration::from_micros(due(seen)),
+                "event {seen} at {at:?}"
+            );
+            seen += 1;
+        }
+    }
+    assert_eq!(seen, 1 + 3 + 1 + 1 + 1);
+}
+
+#[tokio::test]
+async fn a_dropped_server_takes_no_more_connections() {
+    let server = start().await;
+    let url = server.url("/ping");
+    drop(server);
+    // The accept loop ends at the runtime's next turn.
+    while Client::default().get(&url, &[]).await.is_ok() {
+        tokio::task::yield_now().await;
+    }
+}
