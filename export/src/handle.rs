@@ -37,6 +37,8 @@ pub(crate) struct Queue {
     /// Whether an offer was refused since an encoder last looked: they log the edge.
     pub(crate) refusing: AtomicBool,
     state: AtomicU8,
+    /// When encoders leave, whatever is in the ring; set with the close.
+    stop_at: OnceLock<Instant>,
     encoders: OnceLock<Vec<Thread>>,
 }
 
@@ -100,6 +102,7 @@ impl Queue {
             health,
             refusing: AtomicBool::new(false),
             state: AtomicU8::new(OPEN),
+            stop_at: OnceLock::new(),
             encoders: OnceLock::new(),
         })
     }
@@ -160,8 +163,14 @@ impl Queue {
         self.state.load(Ordering::SeqCst) != OPEN
     }
 
-    /// Takes no more offers and lets the encoders know.
-    pub(crate) fn close(&self) {
+    /// Whether the encoders' time is up.
+    pub(crate) fn is_overdue(&self) -> bool {
+        self.stop_at.get().is_some_and(|at| Instant::now() >= *at)
+    }
+
+    /// Takes no more offers and lets the encoders know until when they may work.
+    pub(crate) fn close(&self, stop_at: Instant) {
+        self.stop_at.get_or_init(|| stop_at);
         self.state.fetch_max(CLOSED, Ordering::SeqCst);
         self.wake();
     }

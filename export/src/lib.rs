@@ -16,16 +16,27 @@
 //! What it does not know: pingora, sampling, or the formats of payloads.
 
 mod accounting;
+mod assemble;
+mod batch;
 mod budget;
+mod encoder;
+mod exporter;
 mod handle;
 mod health;
 mod metrics;
+mod otlp;
 mod pipeline;
+mod preview;
+mod record;
+mod retry;
+mod sink;
 mod status;
+mod worker;
 
 pub use accounting::DropReason;
 pub use handle::Handle;
 pub use pipeline::{Drained, OpenError, Pipeline, open};
+pub use sink::ClientError;
 pub use status::{
     DestinationState, DestinationStatus, Pending, QueueStatus, RouteSink, RouteStatus, Status,
 };

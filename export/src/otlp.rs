@@ -1,0 +1,282 @@
+//! A trace as OTLP protobuf.
+//!
+//! Source: opentelemetry-proto 1.10, `opentelemetry/proto/{trace,common,resource}/v1`. Only the
+//! fields that offpath sets are declared; the numbers are theirs. Strings are declared as
+//! `bytes`, which the wire cannot tell apart, so that a body is copied once, into the record.
+//!
+//! A trace is encoded once, as one `ResourceSpans.scope_spans` field, tag and length included.
+//! What goes around it differs by sink and is put there by [`frame`], so a batch is a
+//! concatenation, and splitting one encodes nothing again. The resource differs because MLflow
+//! turns every resource attribute into a tag: its traces carry none, other backends need
+//! `service.name`.
+
+use std::borrow::Cow;
+use std::time::SystemTime;
+
+use bytes::{BufMut, Bytes, BytesMut};
+use offpath_trace::{Link, Span, SpanKind, Status, Text, Trace, Value};
+use prost::Message;
+use prost::encoding::{WireType, encode_key, encode_varint, message};
+
+/// `ResourceSpans.scope_spans`.
+const SCOPE_SPANS: u32 = 2;
+/// `ExportTraceServiceRequest.resource_spans`.
+const RESOURCE_SPANS: u32 = 1;
+/// `ResourceSpans.resource`.
+const RESOURCE: u32 = 1;
+
+/// What [`frame`] adds at most, besides the resource: a tag and a length.
+pub(crate) const FRAME_BYTES_MAX: usize = 11;
+
+/// A trace, ready to be measured and encoded.
+pub(crate) struct Encodable(proto::ScopeSpans);
+
+impl Encodable {
+    pub(crate) fn new(trace: &Trace) -> Self {
+        let scope = proto::Scope {
+            name: Bytes::from_static(b"offpath"),
+            version: Bytes::from_static(env!("CARGO_PKG_VERSION").as_bytes()),
+        };
+        let trace_id = Bytes::copy_from_slice(trace.id.as_bytes());
+        let spans = trace
+            .spans
+            .iter()
+            .map(|span| proto_span(&trace_id, span))
+            .collect();
+        Self(proto::ScopeSpans {
+            scope: Some(scope),
+            spans,
+        })
+    }
+
+    /// Length of what [`encode`](Self::encode) gives.
+    pub(crate) fn len(&self) -> usize {
+        message::encoded_len(SCOPE_SPANS, &self.0)
+    }
+
+    pub(crate) fn encode(&self) -> Bytes {
+        let mut record = Vec::with_capacity(self.len());
+        message::encode(SCOPE_SPANS, &self.0, &mut record);
+        record.into()
+    }
+}
+
+/// The `ResourceSpans.resource` field that says who sends, for backends that group by it.
+pub(crate) fn service_resource() -> Bytes {
+    let resource = proto::Resource {
+        attributes: vec![attribute(&"service.name".into(), &"offpath".into())],
+    };
+    let mut field = Vec::new();
+    message::encode(RESOURCE, &resource, &mut field);
+    field.into()
+}
+
+/// Puts what makes a record one `resource_spans` field of a request in front of it.
+pub(crate) fn frame(resource: &[u8], record_bytes: usize, out: &mut BytesMut) {
+    encode_key(RESOURCE_SPANS, WireType::LengthDelimited, out);
+    encode_varint((resource.len() + record_bytes) as u64, out);
+    out.put_slice(resource);
+}
+
+fn proto_span(trace_id: &Bytes, span: &Span) -> proto::Span {
+    let (code, message) = match &span.status {
+        Status::Ok => (proto::STATUS_OK, Bytes::new()),
+        Status::Error(message) => (
+            proto::STATUS_ERROR,
+            Bytes::copy_from_slice(message.as_bytes()),
+        ),
+    };
+    proto::Span {
+        trace_id: trace_id.clone(),
+        span_id: Bytes::copy_from_slice(span.id.as_bytes()),
+        parent_span_id: span
+            .parent
+            .map_or_else(Bytes::new, |id| Bytes::copy_from_slice(id.as_bytes())),
+        name: text(&span.name),
+        kind: match span.kind {
+            SpanKind::Server => proto::KIND_SERVER,
+            SpanKind::Client => proto::KIND_CLIENT,
+        },
+        start_time_unix_nano: unix_nanos(span.start),
+        end_time_unix_nano: unix_nanos(span.end),
+        attributes: span
+            .attributes
+            .iter()
+            .map(|(key, value)| attribute(key, value))
+            .collect(),
+        links: span.links.iter().map(link).collect(),
+        status: Some(proto::Status { message, code }),
+    }
+}
+
+fn link(link: &Link) -> proto::Link {
+    proto::Link {
+        trace_id: Bytes::copy_from_slice(link.trace_id.as_bytes()),
+        span_id: Bytes::copy_from_slice(link.span_id.as_bytes()),
+    }
+}
+
+fn attribute(key: &Cow<'static, str>, value: &Value) -> proto::KeyValue {
+    let string = |text: &Text| proto::Any::String(text.as_bytes().clone());
+    let value = match value {
+        Value::Text(text) => string(text),
+        Value::Int(number) => proto::Any::Int(*number),
+        Value::Float(number) => proto::Any::Double(*number),
+        Value::Bool(truth) => proto::Any::Bool(*truth),
+        Value::Texts(texts) => {
+            let some = |text| proto::AnyValue {
+                value: Some(string(text)),
+            };
+            proto::Any::Array(proto::ArrayValue {
+                values: texts.iter().map(some).collect(),
+            })
+        }
+    };
+    proto::KeyValue {
+        key: text(key),
+        value: Some(proto::AnyValue { value: Some(value) }),
+    }
+}
+
+fn text(text: &Cow<'static, str>) -> Bytes {
+    match text {
+        Cow::Borrowed(text) => Bytes::from_static(text.as_bytes()),
+        Cow::Owned(text) => Bytes::copy_from_slice(text.as_bytes()),
+    }
+}
+
+/// Zero for a clock before 1970, which OTLP cannot say.
+fn unix_nanos(time: SystemTime) -> u64 {
+    let since = time
+        .duration_since(SystemTime::UNIX_EPOCH)
+        .unwrap_or_default();
+    u64::try_from(since.as_nanos()).unwrap_or(u64::MAX)
+}
+
+/// The messages, by the names of the `.proto` files.
+pub(crate) mod proto {
+    use super::{Bytes, Message};
+
+    /// `Span.SpanKind`.
+    pub(crate) const KIND_SERVER: i32 = 2;
+    pub(crate) const KIND_CLIENT: i32 = 3;
+    /// `Status.StatusCode`.
+    pub(crate) const STATUS_OK: i32 = 1;
+    pub(crate) const STATUS_ERROR: i32 = 2;
+
+    #[derive(Clone, PartialEq, Message)]
+    pub(crate) struct Resource {
+        #[prost(message, repeated, tag = "1")]
+        pub(crate) attributes: Vec<KeyValue>,
+    }
+
+    #[derive(Clone, PartialEq, Message)]
+    pub(crate) struct ScopeSpans {
+        #[prost(message, optional, tag = "1")]
+        pub(crate) scope: Option<Scope>,
+        #[prost(message, repeated, tag = "2")]
+        pub(crate) spans: Vec<Span>,
+    }
+
+    /// `InstrumentationScope`.
+    #[derive(Clone, PartialEq, Message)]
+    pub(crate) struct Scope {
+        #[prost(bytes = "bytes", tag = "1")]
+        pub(crate) name: Bytes,
+        #[prost(bytes = "bytes", tag = "2")]
+        pub(crate) version: Bytes,
+    }
+
+    #[derive(Clone, PartialEq, Message)]
+    pub(crate) struct Span {
+        #[prost(bytes = "bytes", tag = "1")]
+        pub(crate) trace_id: Bytes,
+        #[prost(bytes = "bytes", tag = "2")]
+        pub(crate) span_id: Bytes,
+        #[prost(bytes = "bytes", tag = "4")]
+        pub(crate) parent_span_id: Bytes,
+        #[prost(bytes = "bytes", tag = "5")]
+        pub(crate) name: Bytes,
+        #[prost(int32, tag = "6")]
+        pub(crate) kind: i32,
+        #[prost(fixed64, tag = "7")]
+        pub(crate) start_time_unix_nano: u64,
+        #[prost(fixed64, tag = "8")]
+        pub(crate) end_time_unix_nano: u64,
+        #[prost(message, repeated, tag = "9")]
+        pub(crate) attributes: Vec<KeyValue>,
+        #[prost(message, repeated, tag = "13")]
+        pub(crate) links: Vec<Link>,
+        #[prost(message, optional, tag = "15")]
+        pub(crate) status: Option<Status>,
+    }
+
+    /// `Span.Link`.
+    #[derive(Clone, PartialEq, Message)]
+    pub(crate) struct Link {
+        #[prost(bytes = "bytes", tag = "1")]
+        pub(crate) trace_id: Bytes,
+        #[prost(bytes = "bytes", tag = "2")]
+        pub(crate) span_id: Bytes,
+    }
+
+    #[derive(Clone, PartialEq, Message)]
+    pub(crate) struct Status {
+        #[prost(bytes = "bytes", tag = "2")]
+        pub(crate) message: Bytes,
+        #[prost(int32, tag = "3")]
+        pub(crate) code: i32,
+    }
+
+    #[derive(Clone, PartialEq, Message)]
+    pub(crate) struct KeyValue {
+        #[prost(bytes = "bytes", tag = "1")]
+        pub(crate) key: Bytes,
+        #[prost(message, optional, tag = "2")]
+        pub(crate) value: Option<AnyValue>,
+    }
+
+    #[derive(Clone, PartialEq, Message)]
+    pub(crate) struct AnyValue {
+        #[prost(oneof = "Any", tags = "1, 2, 3, 4, 5")]
+        pub(crate) value: Option<Any>,
+    }
+
+    /// `AnyValue.value`.
+    #[derive(Clone, PartialEq, prost::Oneof)]
+    pub(crate) enum Any {
+        #[prost(bytes = "bytes", tag = "1")]
+        String(Bytes),
+        #[prost(bool, tag = "2")]
+        Bool(bool),
+        #[prost(int64, tag = "3")]
+        Int(i64),
+        #[prost(double, tag = "4")]
+        Double(f64),
+        #[prost(message, tag = "5")]
+        Array(ArrayValue),
+    }
+
+    #[derive(Clone, PartialEq, Message)]
+    pub(crate) struct ArrayValue {
+        #[prost(message, repeated, tag = "1")]
+        pub(crate) values: Vec<AnyValue>,
+    }
+
+    /// What a sink is sent; here only to be read back.
+    #[cfg(test)]
+    #[derive(Clone, PartialEq, Message)]
+    pub(crate) struct ExportTraceServiceRequest {
+        #[prost(message, repeated, tag = "1")]
+        pub(crate) resource_spans: Vec<ResourceSpans>,
+    }
+
+    #[cfg(test)]
+    #[derive(Clone, PartialEq, Message)]
+    pub(crate) struct ResourceSpans {
+        #[prost(message, optional, tag = "1")]
+        pub(crate) resource: Option<Resource>,
+        #[prost(message, repeated, tag = "2")]
+        pub(crate) scope_spans: Vec<ScopeSpans>,
+    }
+}

@@ -1,0 +1,261 @@
+//! The HTTP client of a sink, and what an answer's status means.
+//!
+//! Promises: answers are read up to a limit; redirects are not followed (a POST would become a
+//! GET); proxies from the environment are not used, because only the configuration decides
+//! where traces go; certificates are always verified.
+
+use std::error::Error;
+use std::path::Path;
+use std::time::{Duration, SystemTime};
+
+use ::http::header::RETRY_AFTER;
+use ::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+use offpath_config::{MlflowAuth, Secret, SinkHeader};
+use reqwest::{Certificate, Client, RequestBuilder, Response, Url};
+use rustls::crypto::CryptoProvider;
+
+use crate::retry::{Answer, retry_after};
+
+/// Bytes of an answer that are read.
+const REPLY_BYTES_MAX: usize = 64 << 10;
+/// Characters of a sink's own words that reach the log and `/status`.
+const WORDS_CHARS_MAX: usize = 300;
+/// A connection that takes longer counts as failed, whatever the sink's timeout.
+const CONNECT_MAX: Duration = Duration::from_secs(10);
+
+/// Why no client could be made for a sink.
+#[derive(Debug, thiserror::Error)]
+pub enum ClientError {
+    /// Its address.
+    #[error("`{0}` is not a URL")]
+    Url(String),
+    /// One of its headers.
+    #[error("header `{0}` cannot be sent")]
+    Header(String),
+    /// Its CA file.
+    #[error("cannot read `{path}`")]
+    Ca {
+        /// The file.
+        path: String,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// TLS, or the certificates to trust.
+    #[error("cannot set up the HTTP client")]
+    Client(#[from] reqwest::Error),
+}
+
+/// How a request shows who sends it.
+#[derive(Clone, Debug)]
+pub(crate) enum Auth {
+    None,
+    Bearer(Secret),
+    Basic { username: String, password: Secret },
+}
+
+/// An answer, read as far as it is of interest.
+#[derive(Debug)]
+pub(crate) struct Reply {
+    pub(crate) status: StatusCode,
+    pub(crate) body: Vec<u8>,
+    retry_after: Option<Duration>,
+}
+
+pub(crate) fn url(text: &str) -> Result<Url, ClientError> {
+    Url::parse(text).map_err(|_| ClientError::Url(text.to_owned()))
+}
+
+pub(crate) fn headers(headers: &[SinkHeader]) -> Result<HeaderMap, ClientError> {
+    let mut map = HeaderMap::new();
+    for header in headers {
+        let refused = || ClientError::Header(header.name.to_string());
+        let name: HeaderName = header.name.parse().map_err(|_| refused())?;
+        let mut value = HeaderValue::from_str(header.value.expose()).map_err(|_| refused())?;
+        value.set_sensitive(true);
+        map.append(name, value);
+    }
+    Ok(map)
+}
+
+/// A client for one sink. The certificates of `ca` are trusted instead of the system's; a plain
+/// sink needs none, and must not fail where the system has none.
+pub(crate) fn client(
+    url: &Url,
+    ca: Option<&Path>,
+    timeout: Duration,
+) -> Result<Client, ClientError> {
+    if CryptoProvider::get_default().is_none() {
+        // An error says that another part of the process was faster: then there is one.
+        rustls::crypto::ring::default_provider()
+            .install_default()
+            .ok();
+    }
+    let builder = Client::builder()
+        .user_agent(concat!("offpath/", env!("CARGO_PKG_VERSION")))
+        .timeout(timeout)
+        .connect_timeout(timeout.min(CONNECT_MAX))
+        .redirect(reqwest::redirect::Policy::none())
+        .no_proxy();
+    let builder = match ca {
+        Some(path) => builder.tls_certs_only(certificates(path)?),
+        None if url.scheme() == "http" => builder.tls_certs_only([]),
+        None => builder,
+    };
+    Ok(builder.build()?)
+}
+
+fn certificates(path: &Path) -> Result<Vec<Certificate>, ClientError> {
+    let pem = std::fs::read(path).map_err(|source| ClientError::Ca {
+        path: path.display().to_string(),
+        source,
+    })?;
+    Ok(Certificate::from_pem_bundle(&pem)?)
+}
+
+/// Sends a request. What keeps an answer from coming is itself an answer: try again.
+pub(crate) async fn call(request: RequestBuilder) -> Result<Reply, Answer> {
+    let unanswered = |error: reqwest::Error| Answer::Busy {
+        after: None,
+        words: chain(&error.without_url()),
+    };
+    let mut response = request.send().await.map_err(unanswered)?;
+    let retry_after = response
+        .headers()
+        .get(RETRY_AFTER)
+        .and_then(|value| retry_after(value.to_str().ok()?, SystemTime::now()));
+    let status = response.status();
+    let body = match read(&mut response).await {
+        Ok(body) => body,
+        // The status alone says whether the batch was taken.
+        Err(_) => Vec::new(),
+    };
+    Ok(Reply {
+        status,
+        body,
+        retry_after,
+    })
+}
+
+async fn read(response: &mut Response) -> Result<Vec<u8>, reqwest::Error> {
+    let mut body = Vec::new();
+    while let Some(chunk) = response.chunk().await? {
+        let room = REPLY_BYTES_MAX - body.len();
+        body.extend(chunk.iter().take(room));
+        if chunk.len() >= room {
+            break;
+        }
+    }
+    Ok(body)
+}
+
+impl Reply {
+    /// What the status asks for.
+    ///
+    /// A refusal is put down to the batch only where the batch can be at fault. Redirects, 401,
+    /// 403, 404 and their like are not: cutting the batch would send the same trouble once per
+    /// trace, and drop what a corrected setting would have saved.
+    pub(crate) fn into_answer(self) -> Answer {
+        let words = self.words();
+        match self.status.as_u16() {
+            200..300 => Answer::Taken,
+            408 | 425 | 429 | 500..600 => Answer::Busy {
+                after: self.retry_after,
+                words,
+            },
+            100..=399 | 401 | 403..=405 | 407 | 415 | 421 | 426 => Answer::Denied { words },
+            _ => Answer::Refused { words },
+        }
+    }
+
+    /// Status and body in one bounded line.
+    pub(crate) fn words(&self) -> String {
+        let body = String::from_utf8_lossy(&self.body);
+        let body = bounded(body.trim());
+        let colon = if body.is_empty() { "" } else { ": " };
+        format!("{}{colon}{body}", self.status)
+    }
+}
+
+impl Auth {
+    pub(crate) fn sign(&self, request: RequestBuilder) -> RequestBuilder {
+        match self {
+            Self::None => request,
+            Self::Bearer(token) => request.bearer_auth(token.expose()),
+            Self::Basic { username, password } => {
+                request.basic_auth(username, Some(password.expose()))
+            }
+        }
+    }
+}
+
+impl From<&MlflowAuth> for Auth {
+    fn from(auth: &MlflowAuth) -> Self {
+        match auth.clone() {
+            MlflowAuth::None => Self::None,
+            MlflowAuth::Token(token) => Self::Bearer(token),
+            MlflowAuth::Basic { username, password } => Self::Basic { username, password },
+        }
+    }
+}
+
+/// An error and its causes in one bounded line.
+fn chain(error: &dyn Error) -> String {
+    let mut words = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        words.push_str(": ");
+        words.push_str(&error.to_string());
+        cause = error.source();
+    }
+    bounded(&words)
+}
+
+/// Strangers' words, short and on one line.
+fn bounded(words: &str) -> String {
+    let printable = |char: char| if char.is_control() { ' ' } else { char };
+    words.chars().map(printable).take(WORDS_CHARS_MAX).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(status: u16, expect: fn(&Answer) -> bool) {
+        let status = StatusCode::from_u16(status).unwrap();
+        let answer = Reply {
+            status,
+            body: Vec::new(),
+            retry_after: None,
+        }
+        .into_answer();
+        assert!(expect(&answer), "{status}: {answer:?}");
+    }
+
+    #[test]
+    fn a_status_asks_for_what_its_cause_needs() {
+        let busy = |answer: &Answer| matches!(answer, Answer::Busy { .. });
+        let denied = |answer: &Answer| matches!(answer, Answer::Denied { .. });
+        let refused = |answer: &Answer| matches!(answer, Answer::Refused { .. });
+        [200, 202, 204].map(|status| check(status, |answer| *answer == Answer::Taken));
+        [408, 429, 500, 501, 502, 503, 504].map(|status| check(status, busy));
+        [301, 307, 401, 403, 404, 405].map(|status| check(status, denied));
+        [400, 409, 413, 422].map(|status| check(status, refused));
+    }
+
+    #[test]
+    fn a_sinks_words_are_short_and_on_one_line() {
+        let body = format!("a\nb\u{1b}[31m{}", "x".repeat(9000)).into_bytes();
+        let reply = Reply {
+            status: StatusCode::BAD_REQUEST,
+            body,
+            retry_after: None,
+        };
+        let words = reply.words();
+        assert!(words.starts_with("400 Bad Request: a b [31mxxx"), "{words}");
+        assert!(
+            words.len() < 400 && !words.chars().any(char::is_control),
+            "{words}"
+        );
+    }
+}
