@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
-use crate::Sink;
+use crate::{Sink, field::Field, sink, units};
+
+/// More encoder threads than any machine that also serves a model should give.
+const THREADS_MAX: usize = 256;
 
 /// The background: queue, encoders, batches, retries and sinks.
 #[derive(Clone, Debug)]
@@ -61,4 +64,77 @@ pub struct Encoders {
     pub threads: usize,
     /// Their niceness, 0..=19: what they yield to the request path on shared cores.
     pub nice: i32,
+}
+
+/// The section, and the names of all its sinks, those included that have faults.
+pub(crate) fn read<'a>(field: &Field<'a>) -> (Export, Vec<&'a str>) {
+    let map = field.map();
+    let sinks = map.field("sinks");
+    let export = Export {
+        sinks: sink::read(&sinks),
+        queue: queue(&map.field("queue")),
+        batch: batch(&map.field("batch")),
+        retry: retry(&map.field("retry")),
+        encoders: encoders(&map.field("encoders")),
+    };
+    spool(&map.field("spool"));
+    (export, sink::names(&sinks))
+}
+
+fn queue(field: &Field<'_>) -> Queue {
+    let map = field.map();
+    map.field("when_full").not_yet("drop_newest");
+    Queue {
+        max_traces: map
+            .field("max_traces")
+            .or_var("MLFLOW_ASYNC_TRACE_LOGGING_MAX_QUEUE_SIZE")
+            .or(10_000, units::count),
+        max_bytes: map.field("max_bytes").or(64 << 20, units::some_bytes),
+    }
+}
+
+fn batch(field: &Field<'_>) -> Batch {
+    let map = field.map();
+    Batch {
+        max_traces: map.field("max_traces").or(100, units::count),
+        max_bytes: map.field("max_bytes").or(8 << 20, units::some_bytes),
+        linger: map
+            .field("linger")
+            .or(Duration::from_secs(1), units::duration),
+        max_trace: map.field("max_trace").or(64 << 20, units::some_bytes),
+    }
+}
+
+fn retry(field: &Field<'_>) -> Retry {
+    let map = field.map();
+    let time = |key, default| map.field(key).or(default, units::some_duration);
+    let retry = Retry {
+        initial: time("initial", Duration::from_millis(500)),
+        max: time("max", Duration::from_secs(30)),
+        give_up_after: time("give_up_after", Duration::from_secs(300)),
+    };
+    if retry.initial > retry.max {
+        map.fail("`initial` is longer than `max`");
+    }
+    retry
+}
+
+fn encoders(field: &Field<'_>) -> Encoders {
+    let map = field.map();
+    let nice = map.field("nice").or(19, |text| units::whole(text, 0, 19));
+    Encoders {
+        threads: map
+            .field("threads")
+            .or_var("MLFLOW_ASYNC_TRACE_LOGGING_MAX_WORKERS")
+            .or(1, |text| units::whole(text, 1, THREADS_MAX)),
+        nice: i32::try_from(nice).unwrap_or(19),
+    }
+}
+
+fn spool(field: &Field<'_>) {
+    let map = field.map();
+    map.field("path").not_yet("null");
+    map.field("max_bytes").not_yet("1GiB");
+    map.field("when").not_yet("overflow");
+    map.field("when_full").not_yet("drop_newest");
 }

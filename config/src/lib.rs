@@ -10,21 +10,37 @@
 //!
 //! What it does not know: pingora, sockets, or whether an address can be bound.
 
+mod address;
+mod bounds;
+mod check;
 mod config;
 mod endpoint;
 mod env;
 mod error;
 mod export;
+mod field;
+mod interpolate;
 mod limits;
 mod listener;
+mod load;
+mod map;
+mod pem;
+mod reader;
 mod route;
 mod route_match;
 mod route_trace;
 mod secret;
 mod service;
+mod similar;
 mod sink;
+mod units;
 mod upstream;
+mod yaml;
 
+#[cfg(test)]
+mod tests;
+
+pub use bounds::{MemoryBound, MemoryPart, SinkLoad};
 pub use config::Config;
 pub use endpoint::{Endpoint, Scheme};
 pub use env::Env;

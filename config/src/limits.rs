@@ -2,6 +2,11 @@
 
 use std::time::Duration;
 
+use crate::{field::Field, units};
+
+/// Where pingora closes the connection by itself.
+const HEAD_BYTES_MAX: usize = 1 << 20;
+
 /// Bounds of the whole process.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Limits {
@@ -13,4 +18,24 @@ pub struct Limits {
     pub drain: Duration,
     /// Bytes held for capture by all exchanges together; past it bodies are marked truncated.
     pub capture_bytes: usize,
+}
+
+pub(crate) fn read(field: &Field<'_>) -> Limits {
+    let map = field.map();
+    Limits {
+        connections: map.field("connections").or(10_000, units::count),
+        head_bytes: map.field("head_bytes").or(64 << 10, head_bytes),
+        drain: map
+            .field("drain")
+            .or(Duration::from_secs(30), units::duration),
+        capture_bytes: map.field("capture_bytes").or(256 << 20, units::bytes),
+    }
+}
+
+fn head_bytes(text: &str) -> Result<usize, String> {
+    let bytes = units::some_bytes(text)?;
+    if bytes > HEAD_BYTES_MAX {
+        return Err("must be at most 1MiB".to_owned());
+    }
+    Ok(bytes)
 }

@@ -1,8 +1,14 @@
 //! `routes`: which requests go where, and what is kept of them.
 
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 
-use crate::{RouteMatch, RouteTrace};
+use crate::{
+    ExperimentRef, RouteMatch, RouteTrace, check,
+    field::{Field, quoted},
+    route_match, route_trace,
+    similar::similar,
+    units,
+};
 
 /// One rule. The first route that matches a request takes it.
 #[derive(Clone, Debug)]
@@ -72,4 +78,155 @@ pub struct ResponseHeaders {
     pub overhead: bool,
     /// `x-offpath-trace-id`.
     pub trace_id: bool,
+}
+
+/// What routes refer to and fall back to.
+pub(crate) struct Surroundings<'a> {
+    /// Every upstream's name, those included that have faults of their own.
+    pub(crate) upstreams: Vec<&'a str>,
+    /// Every sink's name, likewise.
+    pub(crate) sinks: Vec<&'a str>,
+    pub(crate) ratio: f64,
+    pub(crate) experiment: ExperimentRef,
+}
+
+pub(crate) fn read(field: &Field<'_>, around: &Surroundings<'_>) -> Vec<Route> {
+    let items = field.items();
+    if items.is_empty() {
+        field.fail("at least one route is needed");
+    }
+    let mut routes: Vec<Route> = Vec::new();
+    for item in &items {
+        let Some(route) = route(item, around) else {
+            continue;
+        };
+        if routes.iter().any(|earlier| earlier.name == route.name) {
+            item.fail(format!("a route named `{}` is there already", route.name));
+        }
+        let shadow = routes
+            .iter()
+            .find(|earlier| earlier.matcher.shadows(&route.matcher));
+        if let Some(earlier) = shadow {
+            item.warn(&format!(
+                "route `{}` never matches: route `{}` before it takes the same requests",
+                route.name, earlier.name
+            ));
+        }
+        routes.push(route);
+    }
+    routes
+}
+
+fn route(field: &Field<'_>, around: &Surroundings<'_>) -> Option<Route> {
+    let map = field.map();
+    let name = map.field("name").required(check::name);
+    let upstream = map
+        .field("upstream")
+        .required(|text| known("upstream", text, &around.upstreams));
+    let matcher = route_match::read(&map.field("match"));
+    let sampling = sampling(&map.field("sampling"), around.ratio);
+    let capture = capture(&map.field("capture"));
+    let sinks = sinks(&map.field("sinks"), &around.sinks);
+    let headers = response_headers(&map.field("headers"));
+    redact(&map.field("redact"));
+    map.field("latency_budget").not_yet("null");
+    // The faults of a nameless route's trace are worth knowing too.
+    let trace_name = name.clone().unwrap_or_default();
+    let trace = route_trace::read(&map.field("trace"), &trace_name, &around.experiment);
+    Some(Route {
+        name: name?,
+        matcher,
+        upstream: upstream?,
+        sampling,
+        capture,
+        sinks,
+        headers,
+        trace,
+    })
+}
+
+fn sampling(field: &Field<'_>, ratio: f64) -> Sampling {
+    let map = field.map();
+    map.field("by").not_yet("trace");
+    map.field("parent").not_yet("ignore");
+    map.field("max_per_second").not_yet("null");
+    let keep = map.field("keep").map();
+    keep.field("errors").not_yet("false");
+    keep.field("slower_than").not_yet("null");
+    keep.field("first_byte_slower_than").not_yet("null");
+    keep.field("larger_than").not_yet("null");
+    keep.field("max_per_second").not_yet("10");
+    let keep_content = map.field("keep_content").map();
+    keep_content.field("finish_reasons").not_yet("[]");
+    keep_content.field("stream_errors").not_yet("false");
+    keep_content.field("grpc_errors").not_yet("false");
+    Sampling {
+        ratio: map.field("ratio").or(ratio, units::ratio),
+        by: SampleBy::Trace,
+    }
+}
+
+fn capture(field: &Field<'_>) -> Capture {
+    let map = field.map();
+    let levels = [
+        ("full", CaptureLevel::Full),
+        ("metadata", CaptureLevel::Metadata),
+        ("off", CaptureLevel::Off),
+    ];
+    Capture {
+        level: map.field("level").choice(CaptureLevel::Full, &levels),
+        max_body: map.field("max_body").or(8 << 20, units::bytes),
+    }
+}
+
+fn response_headers(field: &Field<'_>) -> ResponseHeaders {
+    let map = field.map();
+    let header = |key| map.field(key).or(true, units::boolean);
+    ResponseHeaders {
+        server_timing: header("server_timing"),
+        overhead: header("overhead"),
+        trace_id: header("trace_id"),
+    }
+}
+
+fn redact(field: &Field<'_>) {
+    let map = field.map();
+    map.field("headers").not_yet("[]");
+    map.field("fields").not_yet("[]");
+    map.field("patterns").not_yet("[]");
+    map.field("replace").not_yet("[REDACTED]");
+}
+
+/// `all`, or a list of names.
+fn sinks(field: &Field<'_>, names: &[&str]) -> Vec<Arc<str>> {
+    if !field.is_set() || field.is_word("all") {
+        return names.iter().map(|name| Arc::from(*name)).collect();
+    }
+    let items = field.items();
+    if field.is_list() && items.is_empty() {
+        field.fail("is empty: use `capture: {level: off}` to keep nothing");
+    }
+    let mut seen = BTreeSet::new();
+    let mut sinks = Vec::new();
+    for item in items {
+        let sink = item.required(|text| known("sink", text, names));
+        let Some(sink) = sink else { continue };
+        if seen.insert(sink.clone()) {
+            sinks.push(sink);
+        } else {
+            item.fail("is given twice");
+        }
+    }
+    sinks
+}
+
+fn known(kind: &str, text: &str, names: &[&str]) -> Result<Arc<str>, String> {
+    if names.contains(&text) {
+        return Ok(text.into());
+    }
+    Err(match similar(text, names) {
+        Some(name) => format!("no {kind} is named `{text}`, did you mean `{name}`?"),
+        None if names.is_empty() => format!("no {kind} is named `{text}`"),
+        None => format!("no {kind} is named `{text}`, only {}", quoted(names)),
+    })
 }

@@ -2,6 +2,11 @@
 
 use std::sync::Arc;
 
+use crate::{check, field::Field, reader::Reader};
+
+/// MLflow's limit for the key of a trace tag.
+const TAG_KEY_BYTES_MAX: usize = 250;
+
 /// Names, identity and destination of a route's traces.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RouteTrace {
@@ -55,4 +60,100 @@ pub struct Tag {
     pub key: Arc<str>,
     /// Its value; the tag is left out where the source is missing.
     pub value: Source,
+}
+
+/// The experiment of routes that name none: MLflow's variables, the id before the name.
+pub(crate) fn experiment_from_env(reader: &Reader<'_>) -> ExperimentRef {
+    let id = |text: &str| {
+        if !is_id(text) {
+            return Err(format!("`{text}` is not the id of an experiment"));
+        }
+        Ok(ExperimentRef::Id(text.into()))
+    };
+    let name = |text: &str| check::some_text(text).map(ExperimentRef::Name);
+    reader
+        .var("MLFLOW_EXPERIMENT_ID")
+        .optional(id)
+        .or_else(|| reader.var("MLFLOW_EXPERIMENT_NAME").optional(name))
+        .unwrap_or(ExperimentRef::Default)
+}
+
+pub(crate) fn read(field: &Field<'_>, route: &Arc<str>, experiment: &ExperimentRef) -> RouteTrace {
+    let map = field.map();
+    let contexts = [
+        ("own", TraceContextMode::Own),
+        ("join", TraceContextMode::Join),
+    ];
+    map.field("metadata").not_yet("{}");
+    RouteTrace {
+        context: map
+            .field("context")
+            .choice(TraceContextMode::Own, &contexts),
+        experiment: map
+            .field("experiment")
+            .or(experiment.clone(), experiment_ref),
+        name: map.field("name").or(route.clone(), check::name),
+        user: identity(&map.field("user")),
+        session: identity(&map.field("session")),
+        tags: tags(&map.field("tags")),
+    }
+}
+
+fn experiment_ref(text: &str) -> Result<ExperimentRef, String> {
+    let text = check::some_text(text)?;
+    Ok(if is_id(&text) {
+        ExperimentRef::Id(text)
+    } else {
+        ExperimentRef::Name(text)
+    })
+}
+
+fn is_id(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit())
+}
+
+fn identity(field: &Field<'_>) -> Vec<Source> {
+    field.items().iter().filter_map(source).collect()
+}
+
+fn tags(field: &Field<'_>) -> Vec<Tag> {
+    let tag = |(key, field): (&str, Field<'_>)| {
+        let key = tag_key(key).map_err(|message| field.fail(message));
+        let value = if field.is_map() {
+            source(&field)
+        } else {
+            field.required(check::some_text).map(Source::Constant)
+        };
+        Some(Tag {
+            key: key.ok()?,
+            value: value?,
+        })
+    };
+    field.entries().into_iter().filter_map(tag).collect()
+}
+
+fn tag_key(text: &str) -> Result<Arc<str>, String> {
+    if text.starts_with("mlflow.") {
+        return Err("tags that begin with `mlflow.` belong to MLflow".to_owned());
+    }
+    if text.len() > TAG_KEY_BYTES_MAX {
+        return Err(format!(
+            "the key of a tag must be at most {TAG_KEY_BYTES_MAX} bytes long"
+        ));
+    }
+    check::some_text(text)
+}
+
+/// `{header: name}`; what reads the body or the URL comes later.
+fn source(field: &Field<'_>) -> Option<Source> {
+    let map = field.map();
+    let header = map.field("header");
+    let later = ["body", "query", "path"].map(|key| map.field(key));
+    for field in later.iter().filter(|field| field.is_set()) {
+        field.fail("not yet supported, only `header` is");
+    }
+    if later.iter().any(Field::is_set) {
+        return None;
+    }
+    header.required(check::header_name).map(Source::Header)
 }

@@ -1,6 +1,8 @@
 //! `telemetry`, `admin` and `log`: offpath's own addresses and its own log.
 
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
+
+use crate::{address::Addresses, field::Field, units};
 
 /// `/healthz`, `/readyz` and `/metrics`: read only, safe to bind to the pod.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -47,4 +49,40 @@ pub enum LogFormat {
     Text,
     /// One JSON object per line.
     Json,
+}
+
+pub(crate) fn telemetry(field: &Field<'_>, addresses: &mut Addresses) -> Telemetry {
+    Telemetry {
+        address: address(field, 9902, addresses),
+    }
+}
+
+pub(crate) fn admin(field: &Field<'_>, addresses: &mut Addresses) -> Admin {
+    Admin {
+        address: address(field, 9901, addresses),
+    }
+}
+
+pub(crate) fn log(field: &Field<'_>) -> Log {
+    let map = field.map();
+    let levels = [
+        ("error", LogLevel::Error),
+        ("warn", LogLevel::Warn),
+        ("info", LogLevel::Info),
+        ("debug", LogLevel::Debug),
+        ("trace", LogLevel::Trace),
+    ];
+    let formats = [("text", LogFormat::Text), ("json", LogFormat::Json)];
+    Log {
+        level: map.field("level").choice(LogLevel::Info, &levels),
+        format: map.field("format").choice(LogFormat::Text, &formats),
+    }
+}
+
+fn address(field: &Field<'_>, port: u16, addresses: &mut Addresses) -> SocketAddr {
+    let default = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+    let field = field.map().field("address");
+    let address = field.or(default, units::address);
+    addresses.claim(&field, address);
+    address
 }

@@ -2,7 +2,7 @@
 
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
-use crate::Endpoint;
+use crate::{Endpoint, Scheme, check, endpoint, field::Field, pem, units};
 
 /// A model endpoint with one address or several.
 #[derive(Clone, Debug)]
@@ -95,4 +95,124 @@ pub struct Timeouts {
     pub write: Duration,
     /// How long an idle connection is kept for reuse; shorter than the upstream's own patience.
     pub keepalive_idle: Duration,
+}
+
+pub(crate) fn read(field: &Field<'_>) -> Vec<Upstream> {
+    let entries = field.entries();
+    if entries.is_empty() {
+        field.fail("at least one upstream is needed");
+    }
+    entries
+        .iter()
+        .filter_map(|(key, field)| upstream(key, field))
+        .collect()
+}
+
+fn upstream(key: &str, field: &Field<'_>) -> Option<Upstream> {
+    let map = field.map();
+    let name = check::name(key).map_err(|message| field.fail(message));
+    let endpoints = endpoints(&map.field("endpoints"));
+    let http = [
+        ("auto", UpstreamHttp::Auto),
+        ("1", UpstreamHttp::Http1),
+        ("2", UpstreamHttp::Http2),
+    ];
+    let tls_field = map.field("tls");
+    let tls = tls(&tls_field, &endpoints);
+    Some(Upstream {
+        host: map.field("host").or(HostHeader::Preserve, host),
+        path: path(&map.field("path")),
+        http: map.field("http").choice(UpstreamHttp::Auto, &http),
+        tls,
+        timeouts: timeouts(&map.field("timeouts")),
+        retry_stale_connection: map.field("retry_stale_connection").or(true, units::boolean),
+        endpoints,
+        name: name.ok()?,
+    })
+}
+
+fn endpoints(field: &Field<'_>) -> Vec<Endpoint> {
+    let items = field.items();
+    if items.is_empty() {
+        field.fail("at least one endpoint is needed");
+    }
+    let mut endpoints: Vec<Endpoint> = Vec::new();
+    for item in items {
+        let Some(endpoint) = item.required(endpoint::parse) else {
+            continue;
+        };
+        let same = |other: &Endpoint| (&other.host, other.port) == (&endpoint.host, endpoint.port);
+        if endpoints.iter().any(same) {
+            item.fail("is given twice");
+        }
+        endpoints.push(endpoint);
+    }
+    endpoints
+}
+
+fn host(text: &str) -> Result<HostHeader, String> {
+    match text {
+        "preserve" => Ok(HostHeader::Preserve),
+        "upstream" => Ok(HostHeader::Upstream),
+        name => {
+            let (host, port) = match name.rsplit_once(':') {
+                Some((host, port)) if !port.contains(']') => (host, Some(port)),
+                _ => (name, None),
+            };
+            port.map(units::port).transpose()?;
+            check::host(host)
+                .map_err(|cause| format!("{cause}, and not `preserve` or `upstream`"))?;
+            Ok(HostHeader::Name(name.into()))
+        }
+    }
+}
+
+fn path(field: &Field<'_>) -> PathRewrite {
+    let map = field.map();
+    let prefix = |key| map.field(key).or(String::new(), check::path_prefix);
+    PathRewrite {
+        strip_prefix: prefix("strip_prefix"),
+        add_prefix: prefix("add_prefix"),
+    }
+}
+
+fn tls(field: &Field<'_>, endpoints: &[Endpoint]) -> UpstreamTls {
+    let map = field.map();
+    let ca = pem::authorities(&map.field("ca"));
+    let sni_field = map.field("sni");
+    let sni = sni_field.optional(check::dns_name);
+    let (cert, key) = (map.field("client_cert"), map.field("client_key"));
+    let client = (cert.is_set() || key.is_set())
+        .then(|| pem::identity(&cert, &key))
+        .flatten()
+        .map(|(cert, key)| ClientIdentity { cert, key });
+    for endpoint in endpoints {
+        let url = &endpoint.original;
+        match endpoint.scheme {
+            Scheme::Http if field.is_set() => {
+                field.fail(format!("is set, but endpoint `{url}` is not https"));
+            }
+            Scheme::Https if endpoint.is_ip() && !sni_field.is_set() => {
+                sni_field.fail(format!(
+                    "is required: endpoint `{url}` has no name to verify its certificate against"
+                ));
+            }
+            Scheme::Http | Scheme::Https => {}
+        }
+    }
+    UpstreamTls { ca, sni, client }
+}
+
+fn timeouts(field: &Field<'_>) -> Timeouts {
+    let map = field.map();
+    let seconds = |key, default| {
+        map.field(key)
+            .or(Duration::from_secs(default), units::some_duration)
+    };
+    Timeouts {
+        connect: seconds("connect", 1),
+        read: seconds("read", 300),
+        write: seconds("write", 30),
+        keepalive_idle: seconds("keepalive_idle", 4),
+    }
 }

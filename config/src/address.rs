@@ -1,0 +1,49 @@
+//! Which addresses are taken: two sockets cannot listen on one.
+
+use std::net::SocketAddr;
+
+use crate::field::Field;
+
+/// The addresses claimed so far, each with the key path that did.
+#[derive(Default)]
+pub(crate) struct Addresses(Vec<(SocketAddr, String)>);
+
+impl Addresses {
+    /// Notes an address, or a fault where it is taken.
+    pub(crate) fn claim(&mut self, field: &Field<'_>, address: SocketAddr) {
+        match self.0.iter().find(|(other, _)| overlap(*other, address)) {
+            Some((other, owner)) => {
+                field.fail(format!("`{address}` is taken: {owner} is `{other}`"));
+            }
+            None => self.0.push((address, field.path().to_owned())),
+        }
+    }
+}
+
+/// The unspecified address takes the port on every address of its family.
+fn overlap(a: SocketAddr, b: SocketAddr) -> bool {
+    let ip = a.ip() == b.ip()
+        || (a.is_ipv4() == b.is_ipv4() && (a.ip().is_unspecified() || b.ip().is_unspecified()));
+    a.port() == b.port() && ip
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(a: &str, b: &str, expect: bool) {
+        assert_eq!(overlap(a.parse().unwrap(), b.parse().unwrap()), expect);
+        assert_eq!(overlap(b.parse().unwrap(), a.parse().unwrap()), expect);
+    }
+
+    #[test]
+    fn the_unspecified_address_takes_its_whole_family() {
+        check("127.0.0.1:1", "127.0.0.1:1", true);
+        check("127.0.0.1:1", "127.0.0.1:2", false);
+        check("127.0.0.1:1", "127.0.0.2:1", false);
+        check("0.0.0.0:1", "127.0.0.1:1", true);
+        check("[::]:1", "[::1]:1", true);
+        check("0.0.0.0:1", "[::1]:1", false);
+    }
+}

@@ -1,0 +1,48 @@
+//! `${env:NAME}` in a string of the YAML.
+
+use crate::Env;
+
+const OPEN: &str = "${env:";
+
+/// Replaces every `${env:NAME}`. What a variable holds is taken as it is, not searched again. An
+/// unset variable is an error, and so is one that does not end; other `$` stand for themselves.
+pub(crate) fn interpolate(text: &str, env: &Env) -> Result<String, String> {
+    let mut out = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some((before, after)) = rest.split_once(OPEN) {
+        out.push_str(before);
+        let (name, tail) = after
+            .split_once('}')
+            .ok_or_else(|| format!("`{OPEN}` has no `}}`"))?;
+        let value = env
+            .var(name)
+            .ok_or_else(|| format!("environment variable `{name}` is not set"))?;
+        out.push_str(value);
+        rest = tail;
+    }
+    out.push_str(rest);
+    Ok(out)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(text: &str, expect: Result<&str, &str>) {
+        let env = Env::from_iter([("A", "1"), ("B", "${env:A}"), ("EMPTY", "")]);
+        let got = interpolate(text, &env);
+        assert_eq!(got.as_deref().map_err(String::as_str), expect);
+    }
+
+    #[test]
+    fn variables_are_replaced_once_and_unset_ones_are_errors() {
+        check("plain $ {} ${x}", Ok("plain $ {} ${x}"));
+        check("${env:A}", Ok("1"));
+        check("a${env:A}b${env:A}c${env:EMPTY}", Ok("a1b1c"));
+        check("${env:B}", Ok("${env:A}"));
+        check("${env:C}", Err("environment variable `C` is not set"));
+        check("${env:}", Err("environment variable `` is not set"));
+        check("${env:A", Err("`${env:` has no `}`"));
+    }
+}

@@ -1,0 +1,47 @@
+//! The memory bound names its parts, and sinks are told the worst.
+
+use super::fixture::{FULL, MINIMAL, full_env, parse};
+use crate::{Env, SinkLoad};
+
+#[test]
+fn every_part_of_the_memory_bound_follows_from_its_keys() {
+    let bound = parse(FULL, &full_env()).unwrap().memory_bound();
+    let bytes: Vec<_> = bound.parts.iter().map(|p| (p.name, p.bytes)).collect();
+    // Routes that capture nothing have no destination; `scores` goes to three sinks, `billing`
+    // to the collector alone, which knows no experiments.
+    let expect = [
+        ("connections", 5000 * ((2 * (32 + 128) + 64) << 10)),
+        ("bodies being captured", 128 << 20),
+        ("exchanges in the queue", 16 << 20),
+        ("encoders", 2 * 2 * (32 << 20)),
+        ("batches", 3 * ((4 << 20) + (32 << 20))),
+    ];
+    assert_eq!(bytes, expect);
+    let sum: u64 = expect.iter().map(|(_, bytes)| bytes).sum();
+    assert_eq!(bound.total_bytes(), sum);
+}
+
+#[track_caller]
+fn check_load(routes: &str, body_bytes: u64, traces: f64, bytes: f64) {
+    let text = format!("{MINIMAL}{routes}");
+    let config = parse(&text, &Env::default()).unwrap_or_else(|errors| panic!("{errors}"));
+    let expect = SinkLoad {
+        sink: "mlflow".into(),
+        traces_per_second: traces,
+        bytes_per_second: bytes,
+        bytes_per_day: bytes * 86_400.0,
+    };
+    assert_eq!(config.sink_load(100.0, body_bytes), [expect]);
+}
+
+#[test]
+fn a_sink_is_told_the_load_of_its_worst_route() {
+    check_load("", 1000, 100.0, 100.0 * 5096.0);
+    check_load("    sampling: {ratio: 0.5}", 1000, 50.0, 50.0 * 5096.0);
+    check_load("    capture: {level: metadata}", 1000, 100.0, 409_600.0);
+    check_load("    capture: {level: off}", 1000, 0.0, 0.0);
+    check_load("    capture: {max_body: 100}", 1000, 100.0, 100.0 * 4296.0);
+    let second =
+        "    sampling: {ratio: 0.5}\n  - {name: b, upstream: model, sampling: {ratio: 0.25}}";
+    check_load(second, 1000, 50.0, 50.0 * 5096.0);
+}

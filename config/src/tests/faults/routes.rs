@@ -1,0 +1,150 @@
+//! Faults of routes, and the routes that never match.
+
+use super::{check_route, check_top};
+use crate::{
+    Env,
+    tests::fixture::{MINIMAL, parse},
+};
+
+#[test]
+fn routes_are_named_once_and_refer_to_what_exists() {
+    check_top(
+        "  - {name: chat, upstream: model}",
+        "9: routes[1]: a route named `chat` is there",
+    );
+    check_top(
+        "  - {name: b, upstream: x}",
+        "9: routes[1].upstream: no upstream is named `x`, only",
+    );
+    check_top("  - {upstream: model}", "9: routes[1].name: is required");
+    check_top("  - {name: b}", "9: routes[1].upstream: is required");
+    check_route(
+        "sinks: [mlfow]",
+        "9: routes[0].sinks[0]: no sink is named `mlfow`, did you mean",
+    );
+    check_route("sinks: []", "9: routes[0].sinks: is empty");
+    check_route(
+        "sinks: [mlflow, mlflow]",
+        "9: routes[0].sinks[1]: is given twice",
+    );
+    check_route(
+        "sampling: {ratio: 1.5}",
+        "9: routes[0].sampling.ratio: `1.5` is not a number",
+    );
+    check_route(
+        "capture: {level: all}",
+        "9: routes[0].capture.level: `all` is not one of `full`",
+    );
+    check_route(
+        "capture: {max_body: 8Mb}",
+        "9: routes[0].capture.max_body: `8Mb` is not a size",
+    );
+    check_top(
+        "sampling: {ratio: -1}",
+        "9: sampling.ratio: `-1` is not a number",
+    );
+}
+
+#[test]
+fn matches_are_ones_that_a_request_can_meet() {
+    for key in ["path", "path_prefix", "path_glob"] {
+        let expect = format!("9: routes[0].match.{key}: must begin with \"/\"");
+        check_route(&format!("match: {{{key}: v1}}"), &expect);
+    }
+    check_route("match: {path: /a?b}", "9: routes[0].match.path: holds `?`");
+    check_route(
+        "match: {path: /a, path_glob: /b}",
+        "9: routes[0].match.path_glob: only one of",
+    );
+    check_route(
+        "match: {host: 'a:80'}",
+        "9: routes[0].match.host: `a:80` is not a host name",
+    );
+    check_route(
+        "match: {methods: [P T]}",
+        "9: routes[0].match.methods[0]: `P T` is not a method",
+    );
+    check_route(
+        "match: {headers: {a b: c}}",
+        "9: routes[0].match.headers.a b: `a b` is not a",
+    );
+    check_route(
+        "match: {headers: {a: \"b\\nc\"}}",
+        "9: routes[0].match.headers.a: holds a",
+    );
+    check_route(
+        "match: {headers: {a: }}",
+        "9: routes[0].match.headers.a: is required",
+    );
+}
+
+#[test]
+fn traces_carry_what_mlflow_takes() {
+    check_route(
+        "trace: {context: new}",
+        "9: routes[0].trace.context: `new` is not one of `own`",
+    );
+    check_route(
+        "trace: {experiment: ''}",
+        "9: routes[0].trace.experiment: must not be empty",
+    );
+    check_route(
+        "trace: {name: ''}",
+        "9: routes[0].trace.name: must be a name",
+    );
+    check_route(
+        "trace: {user: x}",
+        "9: routes[0].trace.user: must be a list",
+    );
+    check_route(
+        "trace: {user: [{}]}",
+        "9: routes[0].trace.user[0].header: is required",
+    );
+    check_route(
+        "trace: {user: [x]}",
+        "9: routes[0].trace.user[0]: must be a mapping\n9: routes[0]",
+    );
+    check_route(
+        "trace: {session: [{header: a b}]}",
+        "9: routes[0].trace.session[0].header: `a b`",
+    );
+    check_route(
+        "trace: {tags: {mlflow.a: b}}",
+        "9: routes[0].trace.tags.mlflow.a: tags that",
+    );
+    let long = "k".repeat(251);
+    let expect = format!("9: routes[0].trace.tags.{long}: the key of a tag");
+    check_route(&format!("trace: {{tags: {{{long}: v}}}}"), &expect);
+    check_route(
+        "trace: {tags: {a: ''}}",
+        "9: routes[0].trace.tags.a: must not be empty",
+    );
+    check_route(
+        "trace: {tags: {a: [b]}}",
+        "9: routes[0].trace.tags.a: must be a single value",
+    );
+    check_route(
+        "trace: {tags: {a: {heder: b}}}",
+        "9: routes[0].trace.tags.a.header: is required\n9:",
+    );
+}
+
+#[track_caller]
+fn check_warning(second: &str, expect: Option<&str>) {
+    let text = format!("{MINIMAL}    match: {{host: A, methods: [get, post]}}\n  - {second}");
+    let config = parse(&text, &Env::default()).unwrap_or_else(|errors| panic!("{errors}"));
+    assert_eq!(config.warnings.first().map(String::as_str), expect);
+}
+
+#[test]
+fn a_route_that_can_never_match_is_a_warning() {
+    let same = "{name: b, upstream: model, match: {methods: [POST, GET], host: a}}";
+    let warning =
+        "routes[1]: route `b` never matches: route `chat` before it takes the same requests";
+    check_warning(same, Some(warning));
+    check_warning("{name: b, upstream: model, match: {host: a}}", None);
+    check_warning("{name: b, upstream: model}", None);
+    let any = "{name: b, upstream: model}\n  - {name: c, upstream: model, match: {path: /c}}";
+    let warning = "routes[2]: route `c` never matches: route `b` before it takes the same requests";
+    check_warning(any, Some(warning));
+}

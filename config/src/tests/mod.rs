@@ -1,0 +1,8 @@
+//! Whole configurations: examples, faults with their lines, precedence, bounds, schema.
+
+mod bounds;
+mod environment;
+mod examples;
+mod faults;
+mod fixture;
+mod properties;
