@@ -1,1 +1,22 @@
-//! The request path: routing, sampling, the tee and the figures.
+//! The request path: routing, sampling, trace context, the tee and the figures.
+//!
+//! Values in, values out. Nothing here waits, reads a clock, parses a body or returns an error:
+//! observing a request cannot fail it. A [`Capture`] is one request's state from its head to
+//! its end, when it gives up an `Exchange` or, where nothing is kept, nothing.
+
+mod budget;
+mod capture;
+mod glob;
+mod propagate;
+mod route;
+mod sample;
+mod tee;
+mod timing;
+
+pub use budget::{CaptureBudget, Lease};
+pub use capture::{Capture, Recording};
+pub use propagate::{Propagation, propagate};
+pub use route::{Router, Target};
+pub use sample::Sampler;
+pub use tee::{Memory, Tap};
+pub use timing::{Figures, Marks};

@@ -1,1 +1,9 @@
-fn main() {}
+//! The `offpath` binary.
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+fn main() -> ExitCode {
+    offpath::main(offpath::Cli::parse())
+}

@@ -1,0 +1,221 @@
+//! One request's capture, from its head to its end.
+//!
+//! Times and sizes are taken of every request; messages only of one that is kept. The gateway
+//! calls in pingora's order, and gets an [`Exchange`] at the end where there is one to keep.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime};
+
+use bytes::Bytes;
+use http::{HeaderMap, StatusCode, Version};
+use offpath_trace::{
+    EndReason, Exchange, Ids, KeptBecause, Outcome, Plan, Request, Response, Timing,
+};
+
+use crate::{CaptureBudget, Figures, Lease, Marks, Memory, Tap};
+
+/// The state of one request.
+#[derive(Debug)]
+pub struct Capture {
+    marks: Marks,
+    started: SystemTime,
+    first_byte: Option<Duration>,
+    attempts: u32,
+    recording: Option<Box<Recording>>,
+}
+
+/// What is kept of a request that is kept.
+#[derive(Debug)]
+pub struct Recording {
+    plan: Arc<Plan>,
+    ids: Ids,
+    weight: Option<f64>,
+    request_id: Box<str>,
+    request: Request,
+    request_tap: Tap,
+    response: Option<Response>,
+    response_tap: Tap,
+    lease: Lease,
+}
+
+impl Recording {
+    /// A request that the sampling ratio keeps. Its head of `head_bytes` is charged to the
+    /// budget, but never refused: heads are bounded by the limits of connections and head size.
+    pub fn begin(
+        plan: Arc<Plan>,
+        ids: Ids,
+        weight: Option<f64>,
+        request: (Box<str>, Request),
+        head_bytes: usize,
+        max_body: usize,
+        budget: &CaptureBudget,
+    ) -> Box<Self> {
+        let mut lease = budget.lease();
+        lease.charge(head_bytes + size_of::<Self>());
+        let (request_id, request) = request;
+        let memory = memory_of(request.version);
+        Box::new(Self {
+            plan,
+            ids,
+            weight,
+            request_id,
+            request,
+            request_tap: Tap::new(max_body, memory),
+            response: None,
+            response_tap: Tap::new(max_body, Memory::Exact),
+            lease,
+        })
+    }
+}
+
+impl Capture {
+    /// The request's head was parsed.
+    pub fn begin(now: Instant, started: SystemTime) -> Self {
+        Self {
+            marks: Marks::begin(now),
+            started,
+            first_byte: None,
+            attempts: 0,
+            recording: None,
+        }
+    }
+
+    /// The moments, for the callbacks that only time.
+    pub fn marks(&mut self) -> &mut Marks {
+        &mut self.marks
+    }
+
+    /// Keep this request from here on.
+    pub fn record(&mut self, recording: Box<Recording>) {
+        self.recording = Some(recording);
+    }
+
+    /// Whether it is kept.
+    pub fn is_kept(&self) -> bool {
+        self.recording.is_some()
+    }
+
+    /// A peer is chosen for another attempt: the request body begins anew.
+    pub fn attempt(&mut self, now: Instant) {
+        self.marks.peer_chosen(now);
+        self.attempts += 1;
+        if let Some(recording) = &mut self.recording {
+            recording.request_tap.restart(&mut recording.lease);
+        }
+    }
+
+    /// A piece of the request body passes at `now`. Whoever reads the clock around this call
+    /// reports it to [`Marks::request_tapped`].
+    pub fn request_chunk(&mut self, chunk: &Bytes, now: Instant) {
+        if let Some(recording) = &mut self.recording {
+            let at = self.marks.at(now);
+            recording.request_tap.take(chunk, at, &mut recording.lease);
+        }
+    }
+
+    /// The head of the final response, as the upstream sent it or as offpath answers itself.
+    /// `from_upstream`: the HTTP version that it came in.
+    pub fn response_head(
+        &mut self,
+        status: StatusCode,
+        headers: &HeaderMap,
+        from_upstream: Option<Version>,
+    ) {
+        if let Some(recording) = &mut self.recording {
+            recording
+                .response_tap
+                .set_memory(from_upstream.map_or(Memory::Exact, memory_of));
+            recording.response = Some(Response {
+                status,
+                headers: headers.clone(),
+                from_upstream: from_upstream.is_some(),
+                body: offpath_trace::Body::default(),
+                trailers: None,
+            });
+        }
+    }
+
+    /// The head is about to be written: the figures that it carries.
+    pub fn response_composed(&mut self, now: Instant) -> Figures {
+        self.marks.response_composed(now)
+    }
+
+    /// A piece of the response body passes.
+    pub fn response_chunk(&mut self, chunk: &Bytes, now: Instant) {
+        let at = self.marks.at(now);
+        if self.first_byte.is_none() && !chunk.is_empty() {
+            self.first_byte = Some(at);
+        }
+        if let Some(recording) = &mut self.recording {
+            recording.response_tap.take(chunk, at, &mut recording.lease);
+        }
+    }
+
+    /// The fields after the response body.
+    pub fn response_trailers(&mut self, trailers: &HeaderMap) {
+        if let Some(response) = self.recording.as_mut().and_then(|r| r.response.as_mut()) {
+            response.trailers = Some(trailers.clone());
+        }
+    }
+
+    /// First byte of the response body, from the start.
+    pub fn first_byte(&self) -> Option<Duration> {
+        self.first_byte
+    }
+
+    /// The end, however it came about; a second call gives nothing.
+    pub fn finish(&mut self, now: Instant, outcome: Outcome) -> Option<Exchange> {
+        let recording = *self.recording.take()?;
+        let figures = self.marks.figures();
+        let mut request = recording.request;
+        request.body = recording.request_tap.into_body();
+        let response = recording.response.map(|response| Response {
+            body: recording.response_tap.into_body(),
+            ..response
+        });
+        Some(Exchange {
+            plan: recording.plan,
+            ids: recording.ids,
+            kept: KeptBecause::Ratio,
+            weight: recording.weight,
+            request_id: recording.request_id,
+            request,
+            response,
+            timing: Timing {
+                start: self.started,
+                upstream_start: self.marks.head_sent_at(),
+                request_end: self.marks.request_end_at(),
+                response_head: self.marks.response_head_at(),
+                first_byte: self.first_byte,
+                end: self.marks.at(now),
+                overhead_head: figures.offpath,
+                overhead_body: self.marks.body(),
+                connect: figures.connect,
+                attempts: self.attempts,
+            },
+            outcome,
+            charge: Some(Box::new(recording.lease)),
+        })
+    }
+
+    /// The outcome of a request whose future was dropped.
+    pub fn dropped() -> Outcome {
+        Outcome {
+            end: EndReason::Shutdown,
+            error: None,
+            upstream: None,
+        }
+    }
+}
+
+/// HTTP/2 bodies are cut from a read buffer, HTTP/1 bodies have their own.
+fn memory_of(version: Version) -> Memory {
+    if version >= Version::HTTP_2 {
+        Memory::Sliced
+    } else {
+        Memory::Exact
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,197 @@
+//! Which route takes a request. Compiled once; a look-up allocates nothing.
+
+use std::collections::HashMap;
+
+use http::{HeaderMap, HeaderName, HeaderValue};
+use offpath_config::{PathMatch, Route, RouteMatch};
+
+use crate::glob;
+
+/// The part of a request that routes look at.
+#[derive(Clone, Copy, Debug)]
+pub struct Target<'a> {
+    /// The method, in upper case.
+    pub method: &'a str,
+    /// The host, with or without a port, in any case.
+    pub host: &'a str,
+    /// The path without its query.
+    pub path: &'a str,
+    /// The header fields.
+    pub headers: &'a HeaderMap,
+}
+
+/// The routes in order; the first that matches wins.
+#[derive(Debug)]
+pub struct Router {
+    rules: Vec<Rule>,
+    /// Rules that name one whole path, by it; each list ascends.
+    exact: HashMap<Box<str>, Vec<usize>>,
+    /// All other rules, ascending.
+    scanned: Vec<usize>,
+}
+
+#[derive(Debug)]
+struct Rule {
+    path: PathMatch,
+    host: Option<Box<str>>,
+    methods: Vec<Box<str>>,
+    headers: Vec<(HeaderName, HeaderValue)>,
+}
+
+impl Router {
+    /// The routes of a configuration, in its order.
+    pub fn new(routes: &[Route]) -> Self {
+        let rules: Vec<Rule> = routes
+            .iter()
+            .map(|route| Rule::new(&route.matcher))
+            .collect();
+        let mut exact: HashMap<Box<str>, Vec<usize>> = HashMap::new();
+        let mut scanned = Vec::new();
+        for (index, rule) in rules.iter().enumerate() {
+            match &rule.path {
+                PathMatch::Exact(path) => exact.entry((**path).into()).or_default().push(index),
+                _ => scanned.push(index),
+            }
+        }
+        Self {
+            rules,
+            exact,
+            scanned,
+        }
+    }
+
+    /// Index of the route that takes this request.
+    pub fn find(&self, target: Target<'_>) -> Option<usize> {
+        let named = self.exact.get(target.path).map_or(&[][..], Vec::as_slice);
+        let first = |indexes: &[usize]| {
+            let takes = |index: &usize| self.rules.get(*index).is_some_and(|r| r.takes(target));
+            indexes.iter().copied().find(takes)
+        };
+        match first(named) {
+            // An earlier pattern still goes before a later whole path.
+            Some(index) => {
+                let earlier = self.scanned.partition_point(|scanned| *scanned < index);
+                first(self.scanned.get(..earlier).unwrap_or_default()).or(Some(index))
+            }
+            None => first(&self.scanned),
+        }
+    }
+}
+
+impl Rule {
+    fn new(matcher: &RouteMatch) -> Self {
+        let header = |header: &offpath_config::HeaderMatch| {
+            let name = HeaderName::from_bytes(header.name.as_bytes()).ok()?;
+            Some((name, HeaderValue::from_str(&header.value).ok()?))
+        };
+        Self {
+            path: matcher.path.clone(),
+            host: matcher.host.as_deref().map(Into::into),
+            methods: matcher
+                .methods
+                .iter()
+                .map(|method| (**method).into())
+                .collect(),
+            headers: matcher.headers.iter().filter_map(header).collect(),
+        }
+    }
+
+    fn takes(&self, target: Target<'_>) -> bool {
+        let path = match &self.path {
+            PathMatch::Any => true,
+            PathMatch::Exact(path) => **path == *target.path,
+            PathMatch::Prefix(prefix) => target.path.starts_with(&**prefix),
+            PathMatch::Glob(pattern) => glob::fits(pattern, target.path),
+        };
+        let host = |want: &str| want.eq_ignore_ascii_case(without_port(target.host));
+        path && self.host.as_deref().is_none_or(host)
+            && (self.methods.is_empty() || self.methods.iter().any(|m| **m == *target.method))
+            && self.headers.iter().all(|(name, value)| {
+                target
+                    .headers
+                    .get_all(name)
+                    .iter()
+                    .any(|have| have == value)
+            })
+    }
+}
+
+/// `name:port` and `[v6]:port` to the name.
+fn without_port(host: &str) -> &str {
+    match host.rsplit_once(':') {
+        Some((name, port)) if port.bytes().all(|b| b.is_ascii_digit()) && !name.contains(':') => {
+            name
+        }
+        Some((name, _)) if name.ends_with(']') => name,
+        _ => host,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use offpath_config::{Config, Env};
+
+    use super::*;
+
+    const ROUTES: &str = r#"
+listeners: [{address: "127.0.0.1:8080"}]
+upstreams: {model: {endpoints: ["http://127.0.0.1:9000"]}}
+routes:
+  - {name: billing, match: {path: /v1/chat/completions, headers: {x-task: billing}}, upstream: model}
+  - {name: posts, match: {path_prefix: /v1/, methods: [POST]}, upstream: model}
+  - {name: chat, match: {path: /v1/chat/completions}, upstream: model}
+  - {name: tenant, match: {path_glob: "/t/*/invocations", host: ml.internal}, upstream: model}
+  - {name: rest, match: {host: "other.internal"}, upstream: model}
+"#;
+
+    #[track_caller]
+    fn check(line: &str, headers: &[(&'static str, &'static str)], expect: Option<&str>) {
+        let config = Config::parse(ROUTES, "offpath.yaml", &Env::default()).unwrap();
+        let router = Router::new(&config.routes);
+        let (method, rest) = line.split_once(' ').unwrap();
+        let (host, path) = rest.split_at(rest.find('/').unwrap());
+        let map: HeaderMap = headers
+            .iter()
+            .map(|(n, v)| (HeaderName::from_static(n), HeaderValue::from_static(v)))
+            .collect();
+        let found = router.find(Target {
+            method,
+            host,
+            path,
+            headers: &map,
+        });
+        assert_eq!(
+            found.map(|index| &*config.routes[index].name),
+            expect,
+            "{line}"
+        );
+    }
+
+    #[test]
+    fn the_first_match_wins() {
+        check(
+            "POST h/v1/chat/completions",
+            &[("x-task", "billing")],
+            Some("billing"),
+        );
+        check(
+            "POST h/v1/chat/completions",
+            &[("x-task", "faq")],
+            Some("posts"),
+        );
+        check("GET h/v1/chat/completions", &[], Some("chat"));
+        check("POST h/v1/models", &[], Some("posts"));
+        check("GET h/v1/models", &[], None);
+        check("GET ML.internal:8080/t/a/invocations", &[], Some("tenant"));
+        check("GET ml.internal/t/a/b/invocations", &[], None);
+        check("GET other.internal/anything", &[], Some("rest"));
+    }
+
+    #[test]
+    fn a_port_is_no_part_of_the_host() {
+        assert_eq!(without_port("a.b:80"), "a.b");
+        assert_eq!(without_port("a.b"), "a.b");
+        assert_eq!(without_port("[::1]:80"), "[::1]");
+        assert_eq!(without_port("[::1]"), "[::1]");
+    }
+}

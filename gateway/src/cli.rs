@@ -1,0 +1,131 @@
+//! The command line. The only place that speaks on stdout.
+#![expect(clippy::print_stdout, reason = "a command line answers on stdout")]
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand};
+use offpath_config::{Config, Env};
+use tracing::{info, warn};
+
+use crate::{log, serve};
+
+/// Exit code for a command or configuration that is wrong (`EX_USAGE` of sysexits.h).
+const USAGE: u8 = 64;
+
+/// A reverse proxy that traces model serving to MLflow, off the critical path.
+#[derive(Debug, Parser)]
+#[command(version, about)]
+pub struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run the proxy until SIGTERM or SIGINT.
+    Run(ConfigFile),
+    /// Check a configuration and print what it costs.
+    Validate(Validate),
+    /// Print the JSON Schema of the configuration.
+    Schema,
+}
+
+#[derive(Debug, Args)]
+struct ConfigFile {
+    /// The configuration.
+    #[arg(long, env = "OFFPATH_CONFIG", value_name = "FILE")]
+    config: PathBuf,
+}
+
+#[derive(Debug, Args)]
+struct Validate {
+    #[command(flatten)]
+    file: ConfigFile,
+    /// Traffic to state the sinks' load for, in requests per second.
+    #[arg(long, default_value_t = 100.0)]
+    rps: f64,
+    /// Bytes of request and response bodies per exchange.
+    #[arg(long, default_value_t = 20_000)]
+    body_bytes: u64,
+}
+
+/// Runs a command to its exit code.
+pub fn main(cli: Cli) -> ExitCode {
+    match cli.command {
+        Command::Run(file) => with_config(&file, run),
+        Command::Validate(validate) => {
+            with_config(&validate.file, |config| describe(config, &validate))
+        }
+        Command::Schema => {
+            println!("{}", "schema");
+            ExitCode::SUCCESS
+        }
+    }
+}
+
+fn with_config(file: &ConfigFile, command: impl FnOnce(&Config) -> ExitCode) -> ExitCode {
+    match Config::load(&file.config, &Env::from_process()) {
+        Ok(config) => command(&config),
+        Err(errors) => {
+            eprintln!("{errors}");
+            ExitCode::from(USAGE)
+        }
+    }
+}
+
+fn run(config: &Config) -> ExitCode {
+    log::start(&config.log);
+    for warning in &config.warnings {
+        warn!("{warning}");
+    }
+    match serve::serve(config) {
+        Ok(drained) => {
+            info!(?drained, "offpath has stopped.");
+            ExitCode::SUCCESS
+        }
+        Err(error) => {
+            eprintln!("offpath: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// What `validate` says of a configuration that is right.
+fn describe(config: &Config, traffic: &Validate) -> ExitCode {
+    for warning in &config.warnings {
+        println!("warning: {warning}");
+    }
+    let bound = config.memory_bound();
+    println!(
+        "memory: at most {} of buffers",
+        mebibytes(bound.total_bytes())
+    );
+    for part in &bound.parts {
+        println!(
+            "  {:>12}  {}: {}",
+            mebibytes(part.bytes),
+            part.name,
+            part.because
+        );
+    }
+    let (rps, body_bytes) = (traffic.rps, traffic.body_bytes);
+    println!(
+        "sinks at {rps} requests/s of {body_bytes} bytes, all on the route that loads them most:"
+    );
+    for load in config.sink_load(rps, body_bytes) {
+        println!(
+            "  {}: {:.1} traces/s, {}/s, {}/day",
+            load.sink,
+            load.traces_per_second,
+            mebibytes(load.bytes_per_second as u64),
+            mebibytes(load.bytes_per_day as u64),
+        );
+    }
+    println!("the configuration is valid");
+    ExitCode::SUCCESS
+}
+
+fn mebibytes(bytes: u64) -> String {
+    format!("{:.1} MiB", bytes as f64 / f64::from(1 << 20))
+}

@@ -1,0 +1,122 @@
+//! pingora's errors, in offpath's words: how an exchange ended, and whether to try again.
+
+use offpath_trace::{EndReason, Outcome};
+use pingora::{Error, ErrorSource, ErrorType};
+
+use crate::ctx::Ctx;
+
+/// How an exchange ended, from what pingora says of it.
+pub(crate) fn outcome(error: Option<&Error>, ctx: &Ctx) -> Outcome {
+    let end = error.map_or(EndReason::Complete, |error| reason(error, ctx));
+    let error = error.filter(|_| end != EndReason::Complete).map(describe);
+    Outcome {
+        end,
+        error,
+        upstream: None,
+    }
+}
+
+/// pingora's words for it, bounded.
+pub(crate) fn describe(error: &Error) -> Box<str> {
+    const LONGEST: usize = 500;
+    let mut words = error.to_string();
+    let cut = (0..=LONGEST.min(words.len()))
+        .rev()
+        .find(|at| words.is_char_boundary(*at));
+    words.truncate(cut.unwrap_or(0));
+    words.into()
+}
+
+fn reason(error: &Error, ctx: &Ctx) -> EndReason {
+    match (error.esource(), error.etype()) {
+        // A client that closes after an early answer fails its own upload, not the exchange.
+        (ErrorSource::Downstream, kind) if ctx.response_ended && *kind != ErrorType::WriteError => {
+            EndReason::Complete
+        }
+        (ErrorSource::Downstream, _) => EndReason::ClientLeft,
+        (
+            _,
+            ErrorType::ConnectTimedout
+            | ErrorType::ReadTimedout
+            | ErrorType::WriteTimedout
+            | ErrorType::TLSHandshakeTimedout,
+        ) => EndReason::Timeout,
+        // The head came, the rest did not.
+        (ErrorSource::Upstream, _) if ctx.status.is_some() => EndReason::UpstreamCut,
+        _ => EndReason::UpstreamError,
+    }
+}
+
+/// Whether a request may go out again after this error on an established connection.
+///
+/// Only where the upstream cannot have answered it: a pooled connection that died before any
+/// byte of a response, as it does when the upstream closed it while idle. The body must still be
+/// whole in pingora's retry buffer. On HTTP/2 the peer itself says what it did not process
+/// (RFC 9113, section 8.7), and pingora has marked such errors already.
+pub(crate) fn may_retry(error: &Error, ctx: &Ctx, reused: bool, body_whole: bool) -> bool {
+    let enabled = ctx
+        .route
+        .as_ref()
+        .is_some_and(|admitted| admitted.state.upstream.retry_stale_connection);
+    let died = matches!(
+        error.etype(),
+        ErrorType::ConnectionClosed | ErrorType::ReadError | ErrorType::WriteError
+    );
+    let stale = enabled && reused && died && *error.esource() == ErrorSource::Upstream;
+    let unprocessed = matches!(error.retry, pingora::RetryType::Decided(true));
+    ctx.status.is_none() && body_whole && (stale || unprocessed)
+}
+
+/// The answer that offpath gives by itself: status, and a type for the client's error handling.
+/// `None`: the client is gone.
+pub(crate) fn own_answer(error: &Error) -> Option<(u16, &'static str, &'static str)> {
+    let answer = match (error.esource(), error.etype()) {
+        (_, ErrorType::HTTPStatus(503)) => (
+            503,
+            "no_healthy_endpoint",
+            "no endpoint of the upstream can be resolved",
+        ),
+        (
+            ErrorSource::Downstream,
+            ErrorType::WriteError | ErrorType::ReadError | ErrorType::ConnectionClosed,
+        ) => return None,
+        (ErrorSource::Downstream, ErrorType::ReadTimedout) => (
+            408,
+            "request_timeout",
+            "the request's body did not come in time",
+        ),
+        (ErrorSource::Downstream, _) => (400, "bad_request", "the request is malformed"),
+        (_, ErrorType::ConnectTimedout | ErrorType::TLSHandshakeTimedout) => (
+            504,
+            "connect_timeout",
+            "connecting to the upstream took too long",
+        ),
+        (_, ErrorType::ReadTimedout | ErrorType::WriteTimedout) => (
+            504,
+            "upstream_timeout",
+            "the upstream was silent for too long",
+        ),
+        (
+            _,
+            ErrorType::ConnectRefused
+            | ErrorType::ConnectNoRoute
+            | ErrorType::ConnectError
+            | ErrorType::SocketError,
+        ) => (502, "connect_failed", "the upstream cannot be connected to"),
+        (
+            _,
+            ErrorType::TLSHandshakeFailure | ErrorType::HandshakeError | ErrorType::InvalidCert,
+        ) => (
+            502,
+            "tls_failed",
+            "the TLS handshake with the upstream failed",
+        ),
+        (ErrorSource::Upstream, _) => (
+            502,
+            "upstream_failed",
+            "the upstream broke off before it answered",
+        ),
+        _ => (500, "internal", "offpath could not handle the request"),
+    };
+    Some(answer)
+}

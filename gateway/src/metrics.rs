@@ -1,0 +1,174 @@
+//! The gateway's own metrics: resolved per route at start, so that a request looks nothing up.
+
+use std::sync::OnceLock;
+use std::time::Duration;
+
+use offpath_filters::CaptureBudget;
+use prometheus::core::Collector;
+use prometheus::{
+    Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, Opts, Registry,
+};
+
+/// Upper bounds in seconds for what offpath itself takes: from 5 µs, where it should be.
+const OVERHEAD_BUCKETS: &[f64] = &[
+    5e-6, 1e-5, 2e-5, 3e-5, 5e-5, 7.5e-5, 1e-4, 1.5e-4, 2.5e-4, 5e-4, 1e-3, 2.5e-3, 5e-3, 1e-2,
+    2.5e-2, 0.1, 1.0,
+];
+
+/// Upper bounds in seconds for whole requests: a cached answer to a long generation.
+const DURATION_BUCKETS: &[f64] = &[
+    1e-3, 2.5e-3, 5e-3, 1e-2, 2.5e-2, 5e-2, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0,
+];
+
+/// Route label of requests that no route took.
+const NO_ROUTE: &str = "none";
+
+/// All of the gateway's metrics.
+#[derive(Debug)]
+pub(crate) struct Metrics {
+    requests: IntCounterVec,
+    duration: HistogramVec,
+    first_byte: HistogramVec,
+    overhead: HistogramVec,
+    exchanges: IntCounterVec,
+    capture_bytes: IntGauge,
+    /// Connections refused because `limits.connections` were open.
+    pub(crate) connections_refused: IntCounter,
+}
+
+/// One route's share of them.
+#[derive(Debug)]
+pub(crate) struct RouteMetrics {
+    requests: IntCounterVec,
+    route: Box<str>,
+    /// By status code from 100 on; each resolved when first seen.
+    by_code: Vec<OnceLock<IntCounter>>,
+    no_code: IntCounter,
+    pub(crate) duration: Histogram,
+    pub(crate) first_byte: Histogram,
+    pub(crate) overhead_head: Histogram,
+    pub(crate) overhead_body: Histogram,
+    pub(crate) kept: IntCounter,
+    pub(crate) not_kept: IntCounter,
+}
+
+impl Metrics {
+    /// Registers them.
+    pub(crate) fn register(registry: &Registry) -> prometheus::Result<Self> {
+        let histogram = |name: &str, help: &str, buckets: &[f64], labels: &[&str]| {
+            let opts = HistogramOpts::new(name, help).buckets(buckets.to_vec());
+            registered(registry, HistogramVec::new(opts, labels)?)
+        };
+        let counter = |name: &str, help: &str, labels: &[&str]| {
+            registered(registry, IntCounterVec::new(Opts::new(name, help), labels)?)
+        };
+        let build = counter(
+            "offpath_build_info",
+            "The running version; always 1.",
+            &["version"],
+        )?;
+        build.with_label_values(&[env!("CARGO_PKG_VERSION")]).inc();
+        Ok(Self {
+            requests: counter(
+                "offpath_requests_total",
+                "Requests by route and status code; `none` where no response began.",
+                &["route", "code"],
+            )?,
+            duration: histogram(
+                "offpath_request_duration_seconds",
+                "Request head parsed to the end of the exchange.",
+                DURATION_BUCKETS,
+                &["route"],
+            )?,
+            first_byte: histogram(
+                "offpath_first_byte_seconds",
+                "Request head parsed to the first byte of the response body.",
+                DURATION_BUCKETS,
+                &["route"],
+            )?,
+            overhead: histogram(
+                "offpath_overhead_seconds",
+                "What offpath itself did, before the response began and during its body.",
+                OVERHEAD_BUCKETS,
+                &["route", "phase"],
+            )?,
+            exchanges: counter(
+                "offpath_exchanges_total",
+                "Exchanges by what was decided about keeping them.",
+                &["route", "decision"],
+            )?,
+            capture_bytes: registered(
+                registry,
+                IntGauge::new(
+                    "offpath_capture_bytes",
+                    "Bytes of messages held for capture.",
+                )?,
+            )?,
+            connections_refused: registered(
+                registry,
+                IntCounter::new(
+                    "offpath_connections_refused_total",
+                    "Connections closed because limits.connections were open.",
+                )?,
+            )?,
+        })
+    }
+
+    /// The share of a route.
+    pub(crate) fn route(&self, route: &str) -> RouteMetrics {
+        let overhead = |phase| self.overhead.with_label_values(&[route, phase]);
+        let exchanges = |decision| self.exchanges.with_label_values(&[route, decision]);
+        RouteMetrics {
+            requests: self.requests.clone(),
+            route: route.into(),
+            by_code: (100..600).map(|_| OnceLock::new()).collect(),
+            no_code: self.requests.with_label_values(&[route, "none"]),
+            duration: self.duration.with_label_values(&[route]),
+            first_byte: self.first_byte.with_label_values(&[route]),
+            overhead_head: overhead("head"),
+            overhead_body: overhead("body"),
+            kept: exchanges("kept"),
+            not_kept: exchanges("not_kept"),
+        }
+    }
+
+    /// The share of requests that no route took.
+    pub(crate) fn unrouted(&self) -> RouteMetrics {
+        self.route(NO_ROUTE)
+    }
+
+    /// Reads the budget's state into its gauge.
+    pub(crate) fn observe_budget(&self, budget: &CaptureBudget) {
+        self.capture_bytes
+            .set(i64::try_from(budget.used()).unwrap_or(i64::MAX));
+    }
+}
+
+impl RouteMetrics {
+    /// One request, with the status that the client saw.
+    pub(crate) fn count(&self, status: Option<u16>) {
+        let slot = status.and_then(|code| self.by_code.get(usize::from(code).checked_sub(100)?));
+        match (slot, status) {
+            (Some(slot), Some(code)) => slot
+                .get_or_init(|| {
+                    self.requests
+                        .with_label_values(&[&*self.route, &*code.to_string()])
+                })
+                .inc(),
+            _ => self.no_code.inc(),
+        }
+    }
+}
+
+/// A duration as Prometheus counts them.
+pub(crate) fn seconds(span: Duration) -> f64 {
+    span.as_secs_f64()
+}
+
+fn registered<C: Collector + Clone + 'static>(
+    registry: &Registry,
+    metric: C,
+) -> prometheus::Result<C> {
+    registry.register(Box::new(metric.clone()))?;
+    Ok(metric)
+}

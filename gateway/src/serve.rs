@@ -1,0 +1,190 @@
+//! The process's life: sockets, requests, signals, drain.
+//!
+//! pingora's own `Server` sleeps its whole grace period and cuts what is left, whatever is
+//! under way. offpath runs pingora's services on a runtime of its own, so that a drain ends with
+//! the last request, and what is cut is handed off when the runtime drops it.
+
+use std::net::{SocketAddr, TcpListener};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::time::Duration;
+
+use anyhow::Context;
+use offpath_config::Config;
+use offpath_export::{Drained, Handle};
+use offpath_filters::{CaptureBudget, Router};
+use pingora::services::Service as _;
+use pingora::services::listening::Service;
+use prometheus::Registry;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+use tracing::{info, warn};
+
+use crate::inflight::InFlight;
+use crate::listener::{self, Limited};
+use crate::metrics::Metrics;
+use crate::ops::{AdminApp, Ops, TelemetryApp};
+use crate::proxy::{Gateway, Phases};
+use crate::route;
+use crate::upstream::{self, Upstream};
+
+/// Idle connections and accept loops get this long to end once no request is under way.
+const CLOSING: Duration = Duration::from_millis(200);
+
+/// Runs until a signal ends it. What went on after the last request is in the answer.
+pub(crate) fn serve(config: &Config) -> anyhow::Result<Drained> {
+    pingora_rustls::install_default_crypto_provider();
+    let registry = Registry::new();
+    let metrics = Arc::new(Metrics::register(&registry)?);
+    let (export, pipeline) = offpath_export::open(config, &registry)?;
+    let threads = std::thread::available_parallelism().map_or(1, usize::from);
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(threads)
+        .thread_name("offpath-proxy")
+        .enable_all()
+        .build()
+        .context("cannot start the proxy's threads")?;
+
+    let served = Parts::assemble(config, &metrics, export, registry, threads)
+        .and_then(|parts| runtime.block_on(parts.run(config)));
+    // Drops what is still under way, which hands it off with the reason `shutdown`.
+    runtime.shutdown_timeout(CLOSING);
+    let drained = pipeline.drain(config.limits.drain);
+    served.map(|()| drained)
+}
+
+/// Everything that runs.
+struct Parts {
+    proxy: Service<Limited>,
+    telemetry: Service<TelemetryApp>,
+    admin: Service<AdminApp>,
+    upstreams: Vec<Arc<Upstream>>,
+    ops: Arc<Ops>,
+}
+
+impl Parts {
+    fn assemble(
+        config: &Config,
+        metrics: &Arc<Metrics>,
+        export: Handle,
+        registry: Registry,
+        threads: usize,
+    ) -> anyhow::Result<Self> {
+        let upstreams = Upstream::compile(config)?;
+        let budget = CaptureBudget::new(config.limits.capture_bytes);
+        let in_flight = InFlight::default();
+        let gateway = Arc::new(Gateway {
+            router: Router::new(&config.routes),
+            routes: route::compile(config, &upstreams, metrics),
+            unrouted: metrics.unrouted(),
+            budget: budget.clone(),
+            head_bytes: config.limits.head_bytes,
+            export: export.clone(),
+            in_flight: in_flight.clone(),
+        });
+        let refused = metrics.connections_refused.clone();
+        let app = Limited::new(Phases(gateway), threads, config.limits.connections, refused);
+        let ops = Arc::new(Ops {
+            registry,
+            metrics: Arc::clone(metrics),
+            budget,
+            export,
+            in_flight,
+            ready: AtomicBool::new(false),
+        });
+        let mut telemetry = Service::new("telemetry".to_owned(), TelemetryApp(Arc::clone(&ops)));
+        telemetry.add_tcp(&config.telemetry.address.to_string());
+        let mut admin = Service::new("admin".to_owned(), AdminApp(Arc::clone(&ops)));
+        admin.add_tcp(&config.admin.address.to_string());
+        let proxy = listener::service(app, &config.listeners)?;
+        Ok(Self {
+            proxy,
+            telemetry,
+            admin,
+            upstreams,
+            ops,
+        })
+    }
+
+    async fn run(mut self, config: &Config) -> anyhow::Result<()> {
+        addresses(config).try_for_each(bindable)?;
+        let mut signals = Signals::listen()?;
+        upstream::resolve(&self.upstreams).await;
+
+        // Two watches: probes are answered until the end of a drain.
+        let (stop_proxy, proxy_watch) = watch::channel(false);
+        let (_stop_ops, ops_watch) = watch::channel(false);
+        let mut tasks = JoinSet::new();
+        let telemetry_watch = ops_watch.clone();
+        tasks.spawn(async move { self.telemetry.start_service(None, telemetry_watch, 1).await });
+        tasks.spawn(async move { self.admin.start_service(None, ops_watch, 1).await });
+        tasks.spawn(upstream::watch(self.upstreams));
+        let mut proxy = tokio::task::JoinSet::new();
+        proxy.spawn(async move { self.proxy.start_service(None, proxy_watch, 1).await });
+        self.ops.ready.store(true, Relaxed);
+        info!(version = env!("CARGO_PKG_VERSION"), "offpath is ready.");
+
+        tokio::select! {
+            () = signals.stop() => {}
+            // A service ends before the signal only when it could not be started.
+            _ = proxy.join_next() => anyhow::bail!("the listeners could not be started"),
+            _ = tasks.join_next() => anyhow::bail!("telemetry or admin could not be started"),
+        }
+        self.ops.ready.store(false, Relaxed);
+        stop_proxy.send_replace(true);
+        let in_flight = self.ops.in_flight.count();
+        info!(in_flight, "Draining.");
+        tokio::select! {
+            () = self.ops.in_flight.idle() => {}
+            () = tokio::time::sleep(config.limits.drain) => {
+                let cut = self.ops.in_flight.count();
+                warn!(cut, "Requests are cut: limits.drain is over.");
+            }
+            () = signals.stop() => warn!("A second signal: requests are cut."),
+        }
+        // The last responses' connections close by themselves.
+        drop(tokio::time::timeout(CLOSING, proxy.join_next()).await);
+        Ok(())
+    }
+}
+
+/// The signals that end the process, and the one that does not.
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+    hangup: Signal,
+}
+
+impl Signals {
+    fn listen() -> anyhow::Result<Self> {
+        let listen = |kind| signal(kind).context("cannot listen for signals");
+        Ok(Self {
+            terminate: listen(SignalKind::terminate())?,
+            interrupt: listen(SignalKind::interrupt())?,
+            hangup: listen(SignalKind::hangup())?,
+        })
+    }
+
+    async fn stop(&mut self) {
+        loop {
+            tokio::select! {
+                _ = self.terminate.recv() => return,
+                _ = self.interrupt.recv() => return,
+                _ = self.hangup.recv() => warn!("SIGHUP: reload is not yet supported."),
+            }
+        }
+    }
+}
+
+fn addresses(config: &Config) -> impl Iterator<Item = SocketAddr> {
+    let listeners = config.listeners.iter().map(|listener| listener.address);
+    listeners.chain([config.telemetry.address, config.admin.address])
+}
+
+/// Asked beforehand: pingora panics where it cannot bind.
+fn bindable(address: SocketAddr) -> anyhow::Result<()> {
+    TcpListener::bind(address)
+        .map(drop)
+        .with_context(|| format!("cannot listen on `{address}`"))
+}
