@@ -56,7 +56,8 @@ impl<'a> Reader<'a> {
         };
         let mut errors = self.errors.borrow_mut();
         // Two sinks that fall back to one broken variable make one fault.
-        if !errors.contains(&error) {
+        let outside_the_file = line == 0;
+        if !(outside_the_file && errors.contains(&error)) {
             errors.push(error);
         }
     }

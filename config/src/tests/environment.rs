@@ -140,3 +140,11 @@ fn half_a_pair_of_credentials_names_the_missing_half() {
         "offpath.yaml: MLFLOW_TRACKING_PASSWORD: is required"
     );
 }
+
+#[test]
+fn a_variable_that_two_sinks_fall_back_to_is_one_fault() {
+    let yaml = format!("{MINIMAL}export: {{sinks: {{a: {{type: mlflow}}, b: {{type: mlflow}}}}}}");
+    let env = Env::from_iter([("MLFLOW_TRACKING_URI", "databricks")]);
+    let errors = parse(&yaml, &env).unwrap_err();
+    assert_eq!(errors.errors.len(), 1, "{errors}");
+}

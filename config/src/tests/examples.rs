@@ -24,6 +24,30 @@ fn the_smallest_useful_file_has_at_most_twelve_lines() {
 }
 
 #[test]
+fn line_ends_and_marks_of_other_systems_make_no_difference() {
+    let expect = format!("{:?}", minimal());
+    let crlf = MINIMAL.replace('\n', "\r\n");
+    for text in [
+        crlf,
+        format!("\u{feff}{MINIMAL}"),
+        format!("---\n{MINIMAL}...\n"),
+    ] {
+        let config = parse(&text, &Env::default()).unwrap_or_else(|errors| panic!("{errors}"));
+        assert_eq!(format!("{config:?}"), expect);
+    }
+}
+
+#[test]
+fn anchors_repeat_what_they_name() {
+    let text =
+        MINIMAL.replace("endpoints:", "endpoints: &all") + "  - {name: b, upstream: model}\n";
+    let text = text.replace("routes:", "  twin: {endpoints: *all}\nroutes:");
+    let config = parse(&text, &Env::default()).unwrap_or_else(|errors| panic!("{errors}"));
+    let endpoints = |name| &config.upstream(name).unwrap().endpoints;
+    assert_eq!(endpoints("twin"), endpoints("model"));
+}
+
+#[test]
 fn a_file_is_loaded_with_paths_from_its_own_folder() {
     let folder = folder();
     let file = folder.path().join("offpath.yaml");

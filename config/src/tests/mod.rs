@@ -6,3 +6,4 @@ mod examples;
 mod faults;
 mod fixture;
 mod properties;
+mod schema;
