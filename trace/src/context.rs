@@ -135,7 +135,11 @@ mod tests {
 
     #[track_caller]
     fn check(value: &str, valid: bool) {
-        assert_eq!(TraceContext::parse(value.as_bytes()).is_some(), valid, "{value}");
+        assert_eq!(
+            TraceContext::parse(value.as_bytes()).is_some(),
+            valid,
+            "{value}"
+        );
     }
 
     #[test]
@@ -144,7 +148,12 @@ mod tests {
         assert!(parsed.sampled);
         assert_eq!(parsed.to_string(), GOOD);
         let unsampled = GOOD.replace("-01", "-00");
-        assert_eq!(TraceContext::parse(unsampled.as_bytes()).unwrap().to_string(), unsampled);
+        assert_eq!(
+            TraceContext::parse(unsampled.as_bytes())
+                .unwrap()
+                .to_string(),
+            unsampled
+        );
     }
 
     #[test]
@@ -159,9 +168,18 @@ mod tests {
         check(&format!("{}-extra", GOOD.replacen("00-", "01-", 1)), true);
         check(&format!("{}extra", GOOD.replacen("00-", "01-", 1)), false);
         check(&GOOD.replacen("00-", "ff-", 1), false);
-        check("00-00000000000000000000000000000000-b7ad6b7169203331-01", false);
-        check("00-0af7651916cd43dd8448eb211c80319c-0000000000000000-01", false);
-        check("00-0af7651916cd43dd8448eb211c80319g-b7ad6b7169203331-01", false);
+        check(
+            "00-00000000000000000000000000000000-b7ad6b7169203331-01",
+            false,
+        );
+        check(
+            "00-0af7651916cd43dd8448eb211c80319c-0000000000000000-01",
+            false,
+        );
+        check(
+            "00-0af7651916cd43dd8448eb211c80319g-b7ad6b7169203331-01",
+            false,
+        );
     }
 
     #[test]

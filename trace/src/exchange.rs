@@ -40,7 +40,10 @@ pub struct Exchange {
 impl Exchange {
     /// Bytes of body held in memory.
     pub fn kept_bytes(&self) -> u64 {
-        let response = self.response.as_ref().map_or(0, |response| response.body.kept_bytes());
+        let response = self
+            .response
+            .as_ref()
+            .map_or(0, |response| response.body.kept_bytes());
         self.request.body.kept_bytes() + response
     }
 }
@@ -130,7 +133,10 @@ pub struct Body {
 impl Body {
     /// Bytes of it that are held.
     pub fn kept_bytes(&self) -> u64 {
-        self.chunks.iter().map(|chunk| chunk.bytes.len() as u64).sum()
+        self.chunks
+            .iter()
+            .map(|chunk| chunk.bytes.len() as u64)
+            .sum()
     }
 }
 

@@ -94,6 +94,11 @@ impl Text {
         }
     }
 
+    /// Of bytes that were found to be UTF-8: a body is checked once.
+    pub(crate) fn trusted(bytes: Bytes) -> Self {
+        Self(bytes)
+    }
+
     /// The text.
     pub fn as_str(&self) -> &str {
         std::str::from_utf8(&self.0).unwrap_or_default()

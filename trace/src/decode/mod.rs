@@ -1,25 +1,63 @@
 //! An exchange to a trace. Cannot fail: what is not understood is kept as it is, and said so.
+//!
+//! In stages, each of which knows nothing of the next: content codings are opened
+//! ([`encoding`]), the bytes looked at for their shape ([`body`]), streams cut into events
+//! ([`sse`]), and the rest is a matter of the format ([`format`]), which is where a new API goes.
+//!
+//! Whatever the bytes, nothing here panics or recurses, time is linear in the bytes kept, and
+//! a trace holds at most a few times what was kept and the cap on unpacking let through.
 
-use crate::{Exchange, Trace};
+mod attributes;
+mod body;
+mod content;
+mod defect;
+mod encoding;
+mod format;
+mod json;
+mod spans;
+mod sse;
+mod text;
+mod url;
 
-/// Something about an exchange that is not as its format wants it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Defect {
-    /// A body calls itself JSON and is not.
-    MalformedJson,
-}
+#[cfg(test)]
+mod tests;
 
-impl Defect {
-    /// As in `offpath.defects` and the metrics.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::MalformedJson => "malformed_json",
-        }
-    }
-}
+use http::HeaderMap;
+
+use crate::{Body, EndReason, Exchange, Trace};
+
+use self::body::Document;
+use self::defect::Defects;
+
+pub use self::defect::Defect;
 
 /// Reads one exchange.
 pub fn decode(exchange: &Exchange) -> (Trace, Vec<Defect>) {
-    let _ = exchange;
-    todo!()
+    let mut defects = Defects::default();
+    let mut read = |headers: &HeaderMap, body: &Body| {
+        let ended = exchange.outcome.end == EndReason::Complete;
+        Document::read(
+            headers,
+            body,
+            ended,
+            exchange.plan.decoded_max,
+            &mut defects,
+        )
+    };
+    let request = read(&exchange.request.headers, &exchange.request.body);
+    let response = match &exchange.response {
+        Some(response) => read(&response.headers, &response.body),
+        None => read(&HeaderMap::new(), &Body::default()),
+    };
+    let reading = format::read(exchange, &request, &response, &mut defects);
+    let ending = spans::Ending::of(exchange, &reading);
+    let mut spans = vec![spans::root(exchange, &reading, &ending, defects.as_slice())];
+    spans.extend(spans::upstream(exchange, &reading, &ending));
+    (
+        Trace {
+            id: exchange.ids.trace_id,
+            spans,
+        },
+        defects.into_vec(),
+    )
 }

@@ -1,0 +1,229 @@
+//! One body made ready to read: joined, opened, checked for UTF-8, and looked at for its shape.
+
+use bytes::{Bytes, BytesMut};
+use http::{HeaderMap, header};
+
+use crate::{Body, Text};
+
+use super::defect::{Defect, Defects};
+use super::encoding;
+use super::json::{self, Fault, Outline};
+use super::text;
+
+/// A content type longer than this is cut, in bytes.
+const CONTENT_TYPE_BYTES_MAX: usize = 256;
+
+/// A body and what it turned out to be.
+#[derive(Debug)]
+pub(crate) struct Document {
+    /// Without content codings; UTF-8 unless the shape is [`Shape::Opaque`].
+    pub(crate) bytes: Bytes,
+    /// What it is.
+    pub(crate) shape: Shape,
+    /// What `content-type` calls it.
+    pub(crate) media: Media,
+    /// `content-type` itself.
+    pub(crate) content_type: Option<String>,
+    /// Its true size on the wire.
+    pub(crate) wire_bytes: u64,
+    /// Whether `bytes` stop before the body does.
+    pub(crate) cut: bool,
+}
+
+/// What a body is, judged by its bytes.
+#[derive(Debug)]
+pub(crate) enum Shape {
+    /// Nothing.
+    Empty,
+    /// One JSON value.
+    Json(Outline),
+    /// The beginning of a JSON value whose rest is missing.
+    JsonPart(Outline),
+    /// A stream of server-sent events.
+    Events,
+    /// Some other text.
+    Text,
+    /// Not text, or text that is nobody's business, as a form's is.
+    Opaque,
+}
+
+/// What a body is called.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Media {
+    /// Nothing was said.
+    Unknown,
+    Json,
+    EventStream,
+    Csv,
+    Text,
+    /// A form, with or without files.
+    Form,
+    Binary,
+}
+
+impl Document {
+    /// Reads one message's body. `ended`: the message came to its end, as far as the
+    /// transport knows.
+    pub(crate) fn read(
+        headers: &HeaderMap,
+        body: &Body,
+        ended: bool,
+        bytes_max: usize,
+        defects: &mut Defects,
+    ) -> Self {
+        if body.truncated {
+            defects.note(Defect::BodyTruncated);
+        }
+        let opened = encoding::open(headers, join(body), body.truncated, bytes_max, defects);
+        let content_type = headers.get(header::CONTENT_TYPE);
+        let content_type = content_type.map(|value| String::from_utf8_lossy(value.as_bytes()));
+        let content_type =
+            content_type.map(|value| text::cut(&value, CONTENT_TYPE_BYTES_MAX).to_owned());
+        let mut document = Self {
+            bytes: opened.bytes,
+            shape: Shape::Opaque,
+            media: content_type.as_deref().map_or(Media::Unknown, Media::of),
+            content_type,
+            wire_bytes: body.bytes,
+            cut: opened.cut,
+        };
+        if document.bytes.is_empty() && !document.cut {
+            document.shape = Shape::Empty;
+        } else if !opened.encoded && document.media != Media::Form && document.make_text(defects) {
+            document.shape = document.look(ended, defects);
+        }
+        document
+    }
+
+    /// The body as text, shared; nothing where it is not text.
+    pub(crate) fn text(&self) -> Text {
+        match self.shape {
+            Shape::Opaque => Text::default(),
+            _ => Text::trusted(self.bytes.clone()),
+        }
+    }
+
+    /// The outline, where the body is JSON or begins as JSON.
+    pub(crate) fn outline(&self) -> Option<&Outline> {
+        match &self.shape {
+            Shape::Json(outline) | Shape::JsonPart(outline) => Some(outline),
+            _ => None,
+        }
+    }
+
+    /// Makes the bytes UTF-8 if they are meant to be text. `false`: they are not.
+    fn make_text(&mut self, defects: &mut Defects) -> bool {
+        const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
+
+        if self.media == Media::Binary {
+            return false;
+        }
+        if self.bytes.starts_with(BYTE_ORDER_MARK) {
+            self.bytes = self.bytes.slice(BYTE_ORDER_MARK.len()..);
+        }
+        let Err(error) = std::str::from_utf8(&self.bytes) else {
+            return true;
+        };
+        if self.cut && error.error_len().is_none() {
+            // The cut went through a character.
+            self.bytes.truncate(error.valid_up_to());
+            return true;
+        }
+        if self.media == Media::Unknown {
+            return false;
+        }
+        let mended = Text::from_utf8_lossy(self.bytes.clone());
+        if mended.as_bytes().len() > 2 * self.bytes.len() {
+            return false;
+        }
+        defects.note(Defect::InvalidUtf8);
+        self.bytes = mended.as_bytes().clone();
+        true
+    }
+
+    fn look(&mut self, ended: bool, defects: &mut Defects) -> Shape {
+        let first = self.bytes.iter().find(|byte| !byte.is_ascii_whitespace());
+        let like_json = matches!(first, Some(b'{' | b'['));
+        match self.media {
+            Media::EventStream => return Shape::Events,
+            Media::Unknown if is_event(&self.bytes) => return Shape::Events,
+            Media::Json => {}
+            Media::Unknown | Media::Text if like_json => {}
+            _ => return self.plain(),
+        }
+        let outline = Outline::of(&self.bytes);
+        if outline.surrogates
+            && let Some(mended) = json::mend_surrogates(&self.bytes)
+        {
+            // The same length: the outline still holds.
+            defects.note(Defect::LoneSurrogate);
+            self.bytes = Bytes::from(mended);
+        }
+        match outline.fault {
+            None if !self.cut => return Shape::Json(outline),
+            None | Some(Fault::Torn) if self.cut || !ended => {
+                self.cut = true;
+                return Shape::JsonPart(outline);
+            }
+            Some(Fault::TooDeep) => defects.note(Defect::TooDeep),
+            Some(Fault::LongNumber) => defects.note(Defect::LongNumber),
+            _ if self.media == Media::Json => defects.note(Defect::MalformedJson),
+            _ => {}
+        }
+        self.plain()
+    }
+
+    /// Text, unless more than one byte in 16 is a control character: those grow sixfold when
+    /// they are written as JSON, and no one reads them.
+    fn plain(&self) -> Shape {
+        let controls = self
+            .bytes
+            .iter()
+            .filter(|byte| **byte < 0x20 && !byte.is_ascii_whitespace());
+        if controls.count() > self.bytes.len() / 16 {
+            Shape::Opaque
+        } else {
+            Shape::Text
+        }
+    }
+}
+
+impl Media {
+    fn of(content_type: &str) -> Self {
+        let essence = content_type.split(';').next().unwrap_or_default().trim();
+        let essence = essence.to_ascii_lowercase();
+        match essence.as_str() {
+            "" => Self::Unknown,
+            "application/json" | "text/json" => Self::Json,
+            "text/event-stream" => Self::EventStream,
+            "text/csv" | "application/csv" => Self::Csv,
+            "application/x-www-form-urlencoded" => Self::Form,
+            "application/xml" | "application/yaml" | "application/javascript" => Self::Text,
+            "application/x-ndjson" | "application/ndjson" | "application/jsonl" => Self::Text,
+            other if other.ends_with("+json") => Self::Json,
+            other if other.ends_with("+xml") || other.starts_with("text/") => Self::Text,
+            other if other.starts_with("multipart/form-data") => Self::Form,
+            _ => Self::Binary,
+        }
+    }
+}
+
+/// The chunks as one; uncopied where there is only one.
+fn join(body: &Body) -> Bytes {
+    match body.chunks.as_slice() {
+        [] => Bytes::new(),
+        [only] => only.bytes.clone(),
+        chunks => {
+            let len = chunks.iter().map(|chunk| chunk.bytes.len()).sum();
+            let mut joined = BytesMut::with_capacity(len);
+            for chunk in chunks {
+                joined.extend_from_slice(&chunk.bytes);
+            }
+            joined.freeze()
+        }
+    }
+}
+
+fn is_event(bytes: &[u8]) -> bool {
+    bytes.starts_with(b"data:") || bytes.starts_with(b"event:")
+}

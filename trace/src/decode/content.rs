@@ -1,0 +1,94 @@
+//! A body as the text of `mlflow.spanInputs` or `mlflow.spanOutputs`, which MLflow reads as JSON.
+//!
+//! JSON goes as it came, sharing the body's memory; text as a JSON string; what was cut or is
+//! not text as an object in place of itself:
+//! `{"offpath.body": {"truncated": true, "bytes": 20370000, "kept_bytes": 8388608, …}}`.
+
+use std::fmt::Write;
+
+use sha2::{Digest, Sha256};
+
+use crate::{Level, Text};
+
+use super::body::{Document, Media, Shape};
+use super::format::Frame;
+use super::json;
+
+/// The body as JSON text; `None` where there was none. `frame` is what is known of the
+/// rows and columns in it.
+pub(crate) fn of(document: &Document, level: Level, frame: Option<&Frame>) -> Option<Text> {
+    match &document.shape {
+        Shape::Empty => None,
+        _ if level == Level::Metadata => Some(stand_in(document, None, Kept::Nothing)),
+        Shape::Json(_) => Some(document.text()),
+        Shape::Text | Shape::Events if !document.cut => {
+            Some(json::quoted(document.text().as_str()).into())
+        }
+        Shape::Opaque if document.media == Media::Form => {
+            Some(stand_in(document, None, Kept::Nothing))
+        }
+        Shape::Opaque => Some(stand_in(document, None, Kept::Hash)),
+        Shape::Text | Shape::Events | Shape::JsonPart(_) => {
+            Some(stand_in(document, frame, Kept::Text))
+        }
+    }
+}
+
+/// What of a body's content its stand-in holds.
+enum Kept {
+    Nothing,
+    Hash,
+    Text,
+}
+
+fn stand_in(document: &Document, frame: Option<&Frame>, kept: Kept) -> Text {
+    let mut json = String::from("{\"offpath.body\":{");
+    if document.cut {
+        json.push_str("\"truncated\":true,");
+    }
+    let written = write!(json, "\"bytes\":{}", document.wire_bytes);
+    debug_assert!(written.is_ok(), "a string takes all that is written to it");
+    if document.cut {
+        push_number(&mut json, "kept_bytes", document.bytes.len());
+    }
+    if let Some(content_type) = &document.content_type {
+        json.push_str(",\"content_type\":");
+        json.push_str(&json::quoted(content_type));
+    }
+    if let Some(frame) = frame {
+        if !frame.columns.is_empty() {
+            json.push_str(",\"columns\":");
+            json.push_str(&frame.columns_json());
+        }
+        json.push_str(",\"shape\":");
+        json.push_str(&frame.shape_json());
+    }
+    match kept {
+        Kept::Nothing => json.push_str(",\"content\":\"not captured\""),
+        Kept::Hash => {
+            // Of what was kept: where the body was cut, not of the whole.
+            json.push_str(",\"sha256\":\"");
+            for byte in Sha256::digest(&document.bytes) {
+                let written = write!(json, "{byte:02x}");
+                debug_assert!(written.is_ok(), "a string takes all that is written to it");
+            }
+            json.push_str("\",\"sha256_of\":");
+            json.push_str(if document.cut {
+                "\"kept_bytes\""
+            } else {
+                "\"body\""
+            });
+        }
+        Kept::Text => {
+            json.push_str(",\"text\":");
+            json.push_str(&json::quoted(document.text().as_str()));
+        }
+    }
+    json.push_str("}}");
+    json.into()
+}
+
+fn push_number(json: &mut String, key: &str, number: usize) {
+    let written = write!(json, ",\"{key}\":{number}");
+    debug_assert!(written.is_ok(), "a string takes all that is written to it");
+}

@@ -1,0 +1,73 @@
+//! What can be wrong with an exchange's bytes: data, not errors.
+
+/// Something about an exchange that is not as its format wants it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Defect {
+    /// A body calls itself JSON and is not; it is kept as text.
+    MalformedJson,
+    /// JSON nested deeper than 128; kept as text, since MLflow's reader would give up on it.
+    TooDeep,
+    /// JSON with a number of more than 4,096 bytes; kept as text, for the same reason.
+    LongNumber,
+    /// A JSON string escapes half of a UTF-16 pair; U+FFFD stands in its place.
+    LoneSurrogate,
+    /// A text body is not UTF-8; U+FFFD stands for what is not.
+    InvalidUtf8,
+    /// An event of a stream is not what its format sends; the others are read.
+    MalformedSse,
+    /// A stream ends inside an event.
+    TornSse,
+    /// A body is not encoded as its `content-encoding` says, or ends early.
+    BadContentEncoding,
+    /// A `content-encoding` that is not known, or more than four of them; kept as it came.
+    UnknownContentEncoding,
+    /// A body unpacks to more than the route's limit; what is beyond it is not kept.
+    OutputCap,
+    /// An event of more than 4 MiB; passed over.
+    EventTooLarge,
+    /// More choices or tool calls than are kept apart; the rest are passed over.
+    TooManyParts,
+    /// Less of a body was kept than passed.
+    BodyTruncated,
+}
+
+impl Defect {
+    /// As in `offpath.defects` and the metrics.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::MalformedJson => "malformed_json",
+            Self::TooDeep => "too_deep",
+            Self::LongNumber => "long_number",
+            Self::LoneSurrogate => "lone_surrogate",
+            Self::InvalidUtf8 => "invalid_utf8",
+            Self::MalformedSse => "malformed_sse",
+            Self::TornSse => "torn_sse",
+            Self::BadContentEncoding => "bad_content_encoding",
+            Self::UnknownContentEncoding => "unknown_content_encoding",
+            Self::OutputCap => "output_cap",
+            Self::EventTooLarge => "event_too_large",
+            Self::TooManyParts => "too_many_parts",
+            Self::BodyTruncated => "body_truncated",
+        }
+    }
+}
+
+/// The defects of one exchange, each once, in the order of their finding.
+#[derive(Debug, Default)]
+pub(crate) struct Defects(Vec<Defect>);
+
+impl Defects {
+    pub(crate) fn note(&mut self, defect: Defect) {
+        if !self.0.contains(&defect) {
+            self.0.push(defect);
+        }
+    }
+
+    pub(crate) fn as_slice(&self) -> &[Defect] {
+        &self.0
+    }
+
+    pub(crate) fn into_vec(self) -> Vec<Defect> {
+        self.0
+    }
+}

@@ -1,0 +1,234 @@
+//! An object that comes in pieces: each member by its own rule.
+//!
+//! Text grows, lists grow, objects merge, and what names a thing is said once. So a member that
+//! an upstream adds tomorrow is joined like those of today.
+
+use crate::decode::defect::{Defect, Defects};
+use crate::decode::json::{Kind, Raw};
+
+/// Members of one object beyond this many are passed over.
+const MEMBERS_MAX: usize = 64;
+
+/// Tool calls of one message beyond this many are passed over.
+const CALLS_MAX: usize = 256;
+
+/// Objects in objects beyond this depth are replaced, not merged.
+const DEPTH_MAX: u8 = 3;
+
+/// Strings that name a thing, not pieces of a text: the first stands.
+const NAMES: [&str; 8] = [
+    "role",
+    "id",
+    "type",
+    "name",
+    "finish_reason",
+    "native_finish_reason",
+    "format",
+    "object",
+];
+
+/// The members of one object, in the order of their coming.
+#[derive(Debug, Default)]
+pub(super) struct Members {
+    list: Vec<(Box<[u8]>, Part)>,
+    depth: u8,
+}
+
+/// One member's value so far.
+#[derive(Debug)]
+enum Part {
+    /// Between the quotes, escapes as written.
+    Text(Vec<u8>),
+    /// Between the brackets.
+    List(Vec<u8>),
+    Object(Members),
+    Calls(Vec<Call>),
+    /// The last that came.
+    Last(Vec<u8>),
+}
+
+/// One of several tool calls.
+#[derive(Debug)]
+struct Call {
+    index: Option<i64>,
+    members: Members,
+}
+
+impl Members {
+    /// Adds what an object says; of anything else, nothing.
+    pub(super) fn merge(&mut self, object: Raw<'_>, defects: &mut Defects) {
+        for (key, value) in object.entries() {
+            self.merge_one(key, value, defects);
+        }
+    }
+
+    /// Adds one member.
+    pub(super) fn merge_one(&mut self, key: &[u8], value: Raw<'_>, defects: &mut Defects) {
+        let depth = self.depth + 1;
+        let Some(at) = self.list.iter().position(|(known, _)| **known == *key) else {
+            if self.list.len() >= MEMBERS_MAX {
+                return defects.note(Defect::TooManyParts);
+            }
+            let mut part = Part::fit(key, value, depth);
+            part.add(key, value, defects);
+            self.list.push((key.into(), part));
+            return;
+        };
+        let Some((_, part)) = self.list.get_mut(at) else {
+            return;
+        };
+        if matches!(part, Part::Last(_)) && value.kind() != Kind::Null {
+            // A `null` came first, as OpenAI's first delta has it.
+            *part = Part::fit(key, value, depth);
+        }
+        part.add(key, value, defects);
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.list.is_empty()
+    }
+
+    pub(super) fn has(&self, key: &str) -> bool {
+        self.list
+            .iter()
+            .any(|(known, _)| **known == *key.as_bytes())
+    }
+
+    /// A text member, quoted.
+    pub(super) fn text(&self, key: &str) -> Option<Vec<u8>> {
+        self.list.iter().find_map(|(known, part)| match part {
+            Part::Text(text) if **known == *key.as_bytes() => {
+                Some([b"\"", &**text, b"\""].concat())
+            }
+            _ => None,
+        })
+    }
+
+    /// Appends the members, without braces.
+    pub(super) fn write(&self, json: &mut Vec<u8>) {
+        for (at, (key, part)) in self.list.iter().enumerate() {
+            if at > 0 {
+                json.push(b',');
+            }
+            json.push(b'"');
+            json.extend_from_slice(key);
+            json.extend_from_slice(b"\":");
+            part.write(json);
+        }
+    }
+}
+
+impl Part {
+    /// An empty part of the kind that `value` is a piece of.
+    fn fit(key: &[u8], value: Raw<'_>, depth: u8) -> Self {
+        match value.kind() {
+            Kind::String => Self::Text(Vec::new()),
+            Kind::Array if key == b"tool_calls" && depth == 1 => Self::Calls(Vec::new()),
+            Kind::Array => Self::List(Vec::new()),
+            Kind::Object if depth < DEPTH_MAX => Self::Object(Members {
+                list: Vec::new(),
+                depth,
+            }),
+            _ => Self::Last(Vec::new()),
+        }
+    }
+
+    fn add(&mut self, key: &[u8], value: Raw<'_>, defects: &mut Defects) {
+        match self {
+            Self::Text(text) => {
+                let once = || NAMES.iter().any(|name| name.as_bytes() == key);
+                if text.is_empty() || !once() {
+                    text.extend_from_slice(value.quoted().unwrap_or_default());
+                }
+            }
+            Self::List(list) => {
+                let inner = value
+                    .0
+                    .strip_prefix(b"[")
+                    .and_then(|rest| rest.strip_suffix(b"]"));
+                let inner = inner.unwrap_or_default().trim_ascii();
+                if !list.is_empty() && !inner.is_empty() {
+                    list.push(b',');
+                }
+                list.extend_from_slice(inner);
+            }
+            Self::Object(members) => members.merge(value, defects),
+            Self::Calls(calls) => {
+                for call in value.elements() {
+                    add_call(calls, call, defects);
+                }
+            }
+            Self::Last(last) => {
+                last.clear();
+                last.extend_from_slice(value.0);
+            }
+        }
+    }
+
+    fn write(&self, json: &mut Vec<u8>) {
+        let mut wrap = |open: u8, inner: &[u8], close: u8| {
+            json.push(open);
+            json.extend_from_slice(inner);
+            json.push(close);
+        };
+        match self {
+            Self::Text(text) => wrap(b'"', text, b'"'),
+            Self::List(list) => wrap(b'[', list, b']'),
+            Self::Object(members) => {
+                json.push(b'{');
+                members.write(json);
+                json.push(b'}');
+            }
+            Self::Calls(calls) => {
+                for (at, call) in calls.iter().enumerate() {
+                    json.push(if at == 0 { b'[' } else { b',' });
+                    json.push(b'{');
+                    call.members.write(json);
+                    json.push(b'}');
+                }
+                if calls.is_empty() {
+                    json.push(b'[');
+                }
+                json.push(b']');
+            }
+            Self::Last(last) => json.extend_from_slice(last),
+        }
+    }
+}
+
+/// A piece belongs to the last call of its index, or to the last call where it names none. A
+/// new id begins a call even so: some upstreams number all parallel calls 0.
+fn add_call(calls: &mut Vec<Call>, piece: Raw<'_>, defects: &mut Defects) {
+    let index = piece.get("index").and_then(Raw::integer);
+    let id = piece
+        .get("id")
+        .filter(|id| id.kind() == Kind::String && id.0 != b"\"\"");
+    let belongs = |call: &Call| {
+        let same_index = index.is_none() || index == call.index;
+        let same_id = match (id, call.members.text("id")) {
+            (Some(id), Some(known)) => known == id.0 || known == b"\"\"",
+            (Some(_), None) | (None, _) => true,
+        };
+        same_index && same_id && !(index.is_none() && id.is_some())
+    };
+    let at = match calls.iter().rposition(belongs) {
+        Some(at) => at,
+        None if calls.len() < CALLS_MAX => {
+            calls.push(Call {
+                index,
+                members: Members {
+                    list: Vec::new(),
+                    depth: 1,
+                },
+            });
+            calls.len() - 1
+        }
+        None => return defects.note(Defect::TooManyParts),
+    };
+    let Some(call) = calls.get_mut(at) else {
+        return;
+    };
+    for (key, value) in piece.entries().filter(|(key, _)| *key != b"index") {
+        call.members.merge_one(key, value, defects);
+    }
+}

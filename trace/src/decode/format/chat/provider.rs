@@ -1,0 +1,93 @@
+//! Who serves a chat model, where that is sure.
+//!
+//! The API alone does not tell: half the world speaks OpenAI's. A wrong name would price a
+//! local model as OpenAI's, and without one MLflow's cost table looks for the model's name among
+//! all providers, so where nothing names the provider there is none.
+
+use http::HeaderMap;
+
+use crate::decode::url;
+use crate::{Exchange, Request};
+
+/// A provider, in two vocabularies.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Provider {
+    /// OpenTelemetry's `gen_ai.provider.name`.
+    pub(super) otel: &'static str,
+    /// The name of MLflow's cost table for it.
+    pub(super) mlflow: &'static str,
+}
+
+/// By the end of the host's name.
+const BY_HOST: [(&str, Provider); 17] = [
+    ("api.openai.com", named("openai", "openai")),
+    (".openai.azure.com", named("azure.ai.openai", "azure")),
+    (
+        ".services.ai.azure.com",
+        named("azure.ai.inference", "azure_ai"),
+    ),
+    ("api.anthropic.com", named("anthropic", "anthropic")),
+    ("api.mistral.ai", named("mistral_ai", "mistral")),
+    ("api.groq.com", named("groq", "groq")),
+    ("api.deepseek.com", named("deepseek", "deepseek")),
+    ("api.x.ai", named("x_ai", "xai")),
+    ("api.perplexity.ai", named("perplexity", "perplexity")),
+    (
+        "generativelanguage.googleapis.com",
+        named("gcp.gemini", "gemini"),
+    ),
+    (
+        "aiplatform.googleapis.com",
+        named("gcp.vertex_ai", "vertex_ai"),
+    ),
+    ("openrouter.ai", named("openrouter", "openrouter")),
+    ("api.together.xyz", named("together_ai", "together_ai")),
+    ("api.fireworks.ai", named("fireworks_ai", "fireworks_ai")),
+    (".cloud.databricks.com", named("databricks", "databricks")),
+    (".azuredatabricks.net", named("databricks", "databricks")),
+    (".gcp.databricks.com", named("databricks", "databricks")),
+];
+
+/// By a response header that no one else sends.
+const BY_HEADER: [(&str, Provider); 4] = [
+    ("openai-version", named("openai", "openai")),
+    ("x-groq-region", named("groq", "groq")),
+    ("mistral-correlation-id", named("mistral_ai", "mistral")),
+    ("x-ds-trace-id", named("deepseek", "deepseek")),
+];
+
+const fn named(otel: &'static str, mlflow: &'static str) -> Provider {
+    Provider { otel, mlflow }
+}
+
+/// Who answered, if the host, the path or the response says so.
+pub(super) fn of(exchange: &Exchange) -> Option<Provider> {
+    let headers = exchange.response.as_ref().map(|response| &response.headers);
+    by_host(&exchange.request)
+        .or_else(|| by_path(exchange.request.uri.path()))
+        .or_else(|| headers.and_then(by_header))
+}
+
+fn by_host(request: &Request) -> Option<Provider> {
+    let (host, _) = url::server(request)?;
+    let host = host.to_ascii_lowercase();
+    BY_HOST
+        .iter()
+        .find_map(|(end, provider)| host.ends_with(end).then_some(*provider))
+}
+
+fn by_path(path: &str) -> Option<Provider> {
+    if path.contains("/openai/deployments/") {
+        Some(named("azure.ai.openai", "azure"))
+    } else if path.contains("/serving-endpoints/") {
+        Some(named("databricks", "databricks"))
+    } else {
+        None
+    }
+}
+
+fn by_header(headers: &HeaderMap) -> Option<Provider> {
+    BY_HEADER
+        .iter()
+        .find_map(|(name, provider)| headers.contains_key(*name).then_some(*provider))
+}

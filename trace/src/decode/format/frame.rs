@@ -1,0 +1,71 @@
+//! Rows and columns, whatever they were written in.
+
+use crate::decode::attributes::Attributes;
+use crate::decode::json::quoted;
+
+/// What is known of one side's data without its values.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct Frame {
+    /// How it is written: a key of MLflow's scoring protocol, or `csv`.
+    pub(crate) format: &'static str,
+    /// Its size along each axis; `None` where the body was cut before it could be known.
+    pub(crate) shape: Vec<Option<usize>>,
+    /// Names of the first columns, where columns have names.
+    pub(crate) columns: Vec<String>,
+    /// Types of the first columns, by the first rows.
+    pub(crate) types: Vec<&'static str>,
+}
+
+/// The attributes of one side's frame.
+pub(super) struct Names {
+    format: &'static str,
+    shape: &'static str,
+    columns: &'static str,
+    types: &'static str,
+}
+
+/// Of what was sent: `offpath.input.format` (`dataframe_split`, `dataframe_records`,
+/// `instances`, `inputs`, `csv`), `.shape` (JSON: rows, columns), `.columns` (names, a list)
+/// and `.types` (a list beside the names: `long`, `double`, `string`, `boolean`, `datetime`,
+/// `array`, `object`, `null`, `mixed`).
+pub(super) const INPUT: Names = Names {
+    format: "offpath.input.format",
+    shape: "offpath.input.shape",
+    columns: "offpath.input.columns",
+    types: "offpath.input.types",
+};
+
+/// The same of what came back: `offpath.output.format` is `predictions`.
+pub(super) const OUTPUT: Names = Names {
+    format: "offpath.output.format",
+    shape: "offpath.output.shape",
+    columns: "offpath.output.columns",
+    types: "offpath.output.types",
+};
+
+impl Frame {
+    /// The names as a JSON list.
+    pub(crate) fn columns_json(&self) -> String {
+        let names: Vec<_> = self.columns.iter().map(|name| quoted(name)).collect();
+        format!("[{}]", names.join(","))
+    }
+
+    /// The shape as a JSON list; `null` for what is not known.
+    pub(crate) fn shape_json(&self) -> String {
+        let axes = self
+            .shape
+            .iter()
+            .map(|axis| axis.map_or("null".into(), |len| len.to_string()));
+        format!("[{}]", axes.collect::<Vec<String>>().join(","))
+    }
+
+    /// As attributes under these names.
+    pub(super) fn put(&self, names: &Names, attributes: &mut Attributes) {
+        attributes.put(names.format, self.format);
+        if !self.shape.is_empty() {
+            attributes.put(names.shape, self.shape_json());
+        }
+        attributes.put_list(names.columns, self.columns.iter().map(String::as_str));
+        attributes.put_list(names.types, self.types.iter().copied());
+    }
+}

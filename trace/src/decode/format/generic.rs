@@ -1,0 +1,25 @@
+//! An API that is not known: bodies as they are.
+
+use crate::decode::body::Document;
+use crate::decode::{json, url};
+use crate::{Exchange, Level, Request, Text};
+
+use super::Reading;
+
+pub(super) fn read(exchange: &Exchange, request: &Document, response: &Document) -> Reading {
+    Reading::plain(exchange, request, response)
+}
+
+/// What a request without a body asks for.
+pub(super) fn target(request: &Request, level: Level) -> Text {
+    let mut target = Vec::from(b"{\"method\":");
+    json::push_quoted(&mut target, request.method.as_str());
+    target.extend_from_slice(b",\"path\":");
+    json::push_quoted(&mut target, request.uri.path());
+    if let Some(query) = request.uri.query().filter(|_| level == Level::Full) {
+        target.extend_from_slice(b",\"query\":");
+        json::push_quoted(&mut target, &url::masked_query(query));
+    }
+    target.push(b'}');
+    Text::trusted(target.into())
+}

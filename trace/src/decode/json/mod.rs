@@ -1,0 +1,14 @@
+//! JSON (RFC 8259) read where it lies: checked, measured and looked into, never built up.
+//!
+//! No recursion and no allocation per value, so neither depth nor size of a hostile body costs
+//! more than one pass over it. Works on bytes; whoever holds text has checked that it is UTF-8.
+
+mod outline;
+mod raw;
+mod scan;
+mod write;
+
+pub(crate) use outline::Outline;
+pub(crate) use raw::{Kind, Raw};
+pub(crate) use scan::{Fault, document};
+pub(crate) use write::{mend_surrogates, push_quoted, quoted};

@@ -1,0 +1,286 @@
+//! The two spans of an exchange: as its client saw it, and the upstream call in it.
+
+use std::borrow::Cow;
+use std::time::{Duration, SystemTime};
+
+use http::Version;
+
+use crate::{EndReason, Exchange, Level, Link, Source, Span, SpanKind, Status, Text};
+
+use super::attributes::Attributes;
+use super::defect::Defect;
+use super::format::Reading;
+use super::{text, url};
+
+/// MLflow's own cut for tag values, in characters; in bytes it is never more.
+const TAG_BYTES_MAX: usize = 4096;
+
+/// MLflow refuses a whole batch for a longer session, and cuts users to it.
+const IDENTITY_BYTES_MAX: usize = 250;
+
+/// The transport's words are cut to this many bytes.
+const ERROR_BYTES_MAX: usize = 1024;
+
+/// Larger inputs or outputs are on the root alone. MLflow draws a conversation per span, so a
+/// chat's are on its own span as well; storing a big body twice costs more than that is worth.
+const CONVERSATION_BYTES_MAX: usize = 256 * 1024;
+
+/// How the exchange ended, and what of it to show, once its content is known.
+pub(super) struct Ending {
+    pub(super) reason: EndReason,
+    status: Status,
+    error_type: Option<String>,
+}
+
+impl Ending {
+    pub(super) fn of(exchange: &Exchange, reading: &Reading) -> Self {
+        let reason = match exchange.outcome.end {
+            EndReason::Complete if reading.in_band_error.is_some() => EndReason::InBandError,
+            EndReason::Complete if reading.incomplete => EndReason::Incomplete,
+            transport => transport,
+        };
+        let status = exchange.response.as_ref().map(|response| response.status);
+        let failed = status.filter(|status| status.as_u16() >= 400);
+        let detail = match reason {
+            EndReason::InBandError => reading.in_band_error.as_deref(),
+            _ => exchange.outcome.error.as_deref(),
+        };
+        let detail = detail.filter(|detail| !detail.is_empty());
+        let mut messages = Vec::new();
+        messages.extend(failed.map(|status| format!("HTTP {status}")));
+        if reason != EndReason::Complete {
+            messages.push(reason.as_str().to_owned());
+        }
+        let failure = !messages.is_empty();
+        messages.extend(detail.map(|detail| text::cut(detail, ERROR_BYTES_MAX).to_owned()));
+        let error_type = match (failed, reason) {
+            (Some(status), _) => Some(status.as_str().to_owned()),
+            (None, EndReason::Complete) => None,
+            (None, reason) => Some(reason.as_str().to_owned()),
+        };
+        let status = if failure {
+            Status::Error(messages.join(": "))
+        } else {
+            Status::Ok
+        };
+        Self {
+            reason,
+            status,
+            error_type,
+        }
+    }
+}
+
+/// The exchange as its client saw it.
+pub(super) fn root(
+    exchange: &Exchange,
+    reading: &Reading,
+    ending: &Ending,
+    defects: &[Defect],
+) -> Span {
+    let ids = &exchange.ids;
+    let join = exchange.plan.join;
+    let mut attributes = Attributes::default();
+    attributes.put("mlflow.spanType", reading.root_type);
+    attributes.put_some("mlflow.spanInputs", reading.inputs.clone());
+    attributes.put_some("mlflow.spanOutputs", reading.outputs.clone());
+    put_own(&mut attributes, exchange, ending, defects);
+    put_http(&mut attributes, exchange);
+    attributes.put_some("error.type", ending.error_type.as_deref());
+    attributes.append(reading.shared.clone());
+    put_identity(&mut attributes, exchange);
+    let caller = ids.caller.filter(|_| !join);
+    Span {
+        id: ids.root,
+        parent: ids.parent,
+        links: caller
+            .map(|caller| Link {
+                trace_id: caller.trace_id,
+                span_id: caller.span_id,
+            })
+            .into_iter()
+            .collect(),
+        name: Cow::Owned(exchange.plan.name.to_string()),
+        kind: SpanKind::Server,
+        start: exchange.timing.start,
+        end: after(exchange, exchange.timing.end),
+        status: ending.status.clone(),
+        attributes: attributes.into_vec(),
+    }
+}
+
+/// The upstream call; `None` where none was made.
+pub(super) fn upstream(exchange: &Exchange, reading: &Reading, ending: &Ending) -> Option<Span> {
+    let timing = &exchange.timing;
+    let start = timing.upstream_start?;
+    let mut attributes = Attributes::default();
+    attributes.put("mlflow.spanType", reading.upstream_type);
+    if let Some(format) = reading.message_format {
+        let small = |text: &Text| text.as_bytes().len() <= CONVERSATION_BYTES_MAX;
+        attributes.put("mlflow.message.format", format);
+        attributes.put_some("mlflow.spanInputs", reading.inputs.clone().filter(small));
+        attributes.put_some("mlflow.spanOutputs", reading.outputs.clone().filter(small));
+    }
+    let first_byte = timing
+        .first_byte
+        .map(|at| milliseconds(at.saturating_sub(start)));
+    attributes.put_some("offpath.first_byte_ms", first_byte);
+    let answer = exchange
+        .response
+        .as_ref()
+        .filter(|response| response.from_upstream);
+    let status = answer.map(|response| i64::from(response.status.as_u16()));
+    attributes.put_some("http.response.status_code", status);
+    attributes.put("http.request.method", exchange.request.method.as_str());
+    let resent = i64::from(timing.attempts.saturating_sub(1));
+    attributes.put_some("http.request.resend_count", (resent > 0).then_some(resent));
+    if let Some(address) = exchange.outcome.upstream {
+        attributes.put("server.address", address.ip().to_string());
+        attributes.put("server.port", i64::from(address.port()));
+    }
+    attributes.put_some("error.type", ending.error_type.as_deref());
+    attributes.append(reading.shared.clone());
+    attributes.append(reading.upstream.clone());
+    let request = &exchange.request;
+    let name = reading.upstream_name.clone();
+    let name = name.unwrap_or_else(|| format!("{} {}", request.method, request.uri.path()));
+    Some(Span {
+        id: exchange.ids.upstream,
+        parent: Some(exchange.ids.root),
+        links: Vec::new(),
+        name: Cow::Owned(name),
+        kind: SpanKind::Client,
+        start: after(exchange, start),
+        end: after(exchange, timing.end.max(start)),
+        status: ending.status.clone(),
+        attributes: attributes.into_vec(),
+    })
+}
+
+/// offpath's own attributes, in the order of the manual.
+fn put_own(attributes: &mut Attributes, exchange: &Exchange, ending: &Ending, defects: &[Defect]) {
+    let micros = |time: Duration| i64::try_from(time.as_micros()).unwrap_or(i64::MAX);
+    let size = |bytes: u64| i64::try_from(bytes).unwrap_or(i64::MAX);
+    let timing = &exchange.timing;
+    attributes.put("offpath.route", &*exchange.plan.route);
+    attributes.put("offpath.version", env!("CARGO_PKG_VERSION"));
+    attributes.put("offpath.overhead_us", micros(timing.overhead_head));
+    attributes.put("offpath.overhead_body_us", micros(timing.overhead_body));
+    attributes.put("offpath.kept_because", exchange.kept.as_str());
+    attributes.put_some("offpath.weight", exchange.weight);
+    attributes.put_some("offpath.first_byte_ms", timing.first_byte.map(milliseconds));
+    attributes.put("offpath.end_reason", ending.reason.as_str());
+    attributes.put_list(
+        "offpath.defects",
+        defects.iter().map(|defect| defect.as_str()),
+    );
+    attributes.put("offpath.request.bytes", size(exchange.request.body.bytes));
+    let response = exchange
+        .response
+        .as_ref()
+        .map(|response| size(response.body.bytes));
+    attributes.put_some("offpath.response.bytes", response);
+    attributes.put("offpath.request_id", &*exchange.request_id);
+    if let Some(caller) = exchange.ids.caller.filter(|_| !exchange.plan.join) {
+        attributes.put("offpath.caller.trace_id", caller.trace_id.to_string());
+        attributes.put("offpath.caller.span_id", caller.span_id.to_string());
+    }
+}
+
+/// OpenTelemetry's HTTP server attributes. No header is among them but the one that names the
+/// client's software: the others may carry credentials.
+fn put_http(attributes: &mut Attributes, exchange: &Exchange) {
+    let request = &exchange.request;
+    attributes.put("http.request.method", request.method.as_str());
+    let status = exchange
+        .response
+        .as_ref()
+        .map(|response| i64::from(response.status.as_u16()));
+    attributes.put_some("http.response.status_code", status);
+    attributes.put("url.scheme", if request.tls { "https" } else { "http" });
+    attributes.put("url.path", request.uri.path());
+    if exchange.plan.level == Level::Full {
+        let query = request.uri.query().map(url::masked_query);
+        attributes.put_some("url.query", query.as_deref());
+    }
+    if let Some((address, port)) = url::server(request) {
+        attributes.put("server.address", address);
+        attributes.put_some("server.port", port.map(i64::from));
+    }
+    attributes.put_some(
+        "client.address",
+        request.client.map(|client| client.ip().to_string()),
+    );
+    attributes.put_some(
+        "network.protocol.version",
+        protocol_version(request.version),
+    );
+    let agent = request.headers.get(http::header::USER_AGENT);
+    let agent = agent.map(|agent| String::from_utf8_lossy(agent.as_bytes()));
+    attributes.put_some("user_agent.original", agent.as_deref());
+}
+
+/// Whose exchange it is, and the searchable tags.
+fn put_identity(attributes: &mut Attributes, exchange: &Exchange) {
+    let plan = &exchange.plan;
+    let mut tag = |key: &str, value: &str| {
+        let value = text::cut(value, TAG_BYTES_MAX);
+        attributes.put_new(format!("mlflow.traceTag.{key}"), value.into());
+    };
+    tag("mlflow.traceName", &plan.name);
+    tag("offpath.route", &plan.route);
+    tag("offpath.kept_because", exchange.kept.as_str());
+    tag("offpath.request_id", &exchange.request_id);
+    for (key, source) in &plan.tags {
+        if let Some(value) = value_of(source, exchange) {
+            tag(key, &value);
+        }
+    }
+    for (key, sources) in [("user.id", &plan.user), ("session.id", &plan.session)] {
+        let value = sources.iter().find_map(|source| value_of(source, exchange));
+        let value = value
+            .as_deref()
+            .map(|value| text::cut(value, IDENTITY_BYTES_MAX));
+        attributes.put_some(key, value);
+    }
+    // The trace's tags are the caller's in `join`: as attributes, these can be searched.
+    if plan.join {
+        for (key, source) in &plan.tags {
+            if let Some(value) = value_of(source, exchange) {
+                let value = text::cut(&value, TAG_BYTES_MAX);
+                attributes.put_new(key.to_string(), value.into());
+            }
+        }
+    }
+}
+
+/// What a source says of this exchange; an empty value says nothing.
+fn value_of<'a>(source: &'a Source, exchange: &'a Exchange) -> Option<Cow<'a, str>> {
+    let value = match source {
+        Source::Constant(value) => Cow::Borrowed(&**value),
+        Source::Header(name) => {
+            String::from_utf8_lossy(exchange.request.headers.get(name)?.as_bytes())
+        }
+    };
+    (!value.is_empty()).then_some(value)
+}
+
+fn protocol_version(version: Version) -> Option<&'static str> {
+    match version {
+        Version::HTTP_10 => Some("1.0"),
+        Version::HTTP_11 => Some("1.1"),
+        Version::HTTP_2 => Some("2"),
+        Version::HTTP_3 => Some("3"),
+        _ => None,
+    }
+}
+
+fn milliseconds(time: Duration) -> f64 {
+    time.as_secs_f64() * 1e3
+}
+
+/// The moment `offset` after the start; the start itself where no clock reaches so far.
+fn after(exchange: &Exchange, offset: Duration) -> SystemTime {
+    let start = exchange.timing.start;
+    start.checked_add(offset).unwrap_or(start)
+}

@@ -1,0 +1,133 @@
+use super::*;
+
+const JSON: &str = "application/json";
+const IN: &str = "mlflow.spanInputs";
+const OUT: &str = "mlflow.spanOutputs";
+
+#[track_caller]
+fn check(content_type: &str, body_bytes: &[u8], output: &str, defects: &[Defect]) {
+    let decoded = Decoded::of(
+        &exchange("/predict", "{}", "")
+            .response_header("content-type", content_type)
+            .response_body(body(&[body_bytes])),
+    );
+    assert_eq!(decoded.root(OUT), output);
+    assert_eq!(decoded.defects, defects);
+    assert_eq!(decoded.root("offpath.defects") == "-", defects.is_empty());
+}
+
+#[test]
+fn a_body_is_shown_by_what_it_is() {
+    check(JSON, br#" {"a": [1,  2]} "#, r#" {"a": [1,  2]} "#, &[]);
+    check("application/problem+json; charset=utf-8", b"{}", "{}", &[]);
+    check(
+        "text/plain",
+        br#"{"mislabelled":1}"#,
+        r#"{"mislabelled":1}"#,
+        &[],
+    );
+    check("text/plain", b"two\n\"lines\"", r#""two\n\"lines\"""#, &[]);
+    check("text/plain", b"{not json", r#""{not json""#, &[]);
+    check("application/x-ndjson", b"{}\n{}\n", r#""{}\n{}\n""#, &[]);
+    check(JSON, b"\xef\xbb\xbf{}", "{}", &[]);
+    check(JSON, b"", "-", &[]);
+    check("text/event-stream", b"data: x\n\n", r#""data: x\n\n""#, &[]);
+}
+
+#[test]
+fn a_broken_body_is_kept_as_text_and_said_to_be_broken() {
+    check(JSON, b"{\"a\":", r#""{\"a\":""#, &[Defect::MalformedJson]);
+    check(
+        JSON,
+        b"{} trailing",
+        r#""{} trailing""#,
+        &[Defect::MalformedJson],
+    );
+    check(
+        "text/plain",
+        b"caf\xe9",
+        "\"caf\u{fffd}\"",
+        &[Defect::InvalidUtf8],
+    );
+    check(
+        JSON,
+        br#"{"a":"\ud83d!"}"#,
+        r#"{"a":"\ufffd!"}"#,
+        &[Defect::LoneSurrogate],
+    );
+    let deep = "[".repeat(200) + &"]".repeat(200);
+    check(
+        JSON,
+        deep.as_bytes(),
+        &format!("\"{deep}\""),
+        &[Defect::TooDeep],
+    );
+    let long = "1".repeat(5000);
+    check(
+        JSON,
+        long.as_bytes(),
+        &format!("\"{long}\""),
+        &[Defect::LongNumber],
+    );
+}
+
+#[test]
+fn what_is_not_text_is_named_by_its_hash() {
+    check(
+        "image/png",
+        b"\x89PNG\0\x01",
+        "{\"offpath.body\":{\"bytes\":6,\"content_type\":\"image/png\",\"sha256\":\
+         \"09824c6bec844d272dd1a01cd876409dfaf7b650d0ec2fc2e88a1e6a8596f762\",\"sha256_of\":\"body\"}}",
+        &[],
+    );
+    check(
+        "application/x-www-form-urlencoded",
+        b"user=a&password=b",
+        "{\"offpath.body\":{\"bytes\":17,\"content_type\":\"application/x-www-form-urlencoded\",\
+         \"content\":\"not captured\"}}",
+        &[],
+    );
+}
+
+#[test]
+fn a_request_without_a_body_shows_what_it_asks_for() {
+    let get = exchange("/models?limit=2&key=secret", "", "[]")
+        .with(|exchange| exchange.request.method = Method::GET);
+    let decoded = Decoded::of(&get);
+    assert_eq!(
+        decoded.root(IN),
+        r#"{"method":"GET","path":"/models","query":"limit=2&key=[REDACTED]"}"#
+    );
+    assert_eq!(decoded.trace.spans[1].name, "GET /models");
+    assert_eq!(decoded.root("mlflow.spanType"), "UNKNOWN");
+}
+
+#[test]
+fn a_cut_body_is_an_object_in_place_of_itself() {
+    let whole = "{\"text\":\"ééé\"}".as_bytes();
+    let cut = exchange("/predict", "{}", "")
+        .response_header("content-type", JSON)
+        .response_body(cut_body(whole, 12));
+    let decoded = Decoded::of(&cut);
+    assert_eq!(
+        decoded.root(OUT),
+        "{\"offpath.body\":{\"truncated\":true,\"bytes\":17,\"kept_bytes\":11,\
+         \"content_type\":\"application/json\",\"text\":\"{\\\"text\\\":\\\"é\"}}"
+    );
+    assert_eq!(decoded.defects, [Defect::BodyTruncated]);
+}
+
+#[test]
+fn metadata_holds_no_content() {
+    let secret = "sesame";
+    let decoded = Decoded::of(
+        &exchange("/x?q=sesame", r#"{"a":"sesame"}"#, "sesame")
+            .plan(|plan| plan.level = Level::Metadata)
+            .response_header("content-type", "text/plain"),
+    );
+    assert_eq!(
+        decoded.root(OUT),
+        r#"{"offpath.body":{"bytes":6,"content_type":"text/plain","content":"not captured"}}"#
+    );
+    assert!(!format!("{:?}", decoded.trace).contains(secret));
+}

@@ -1,0 +1,115 @@
+//! A request's target, with what looks like a credential masked.
+
+use std::borrow::Cow;
+
+use http::uri::Authority;
+
+use crate::Request;
+
+/// Stands for a masked value.
+const MASK: &str = "[REDACTED]";
+
+/// Parameters that carry credentials, in lower case, `-` written as `_`.
+const SECRETS: [&str; 24] = [
+    "access_key",
+    "access_token",
+    "api_key",
+    "apikey",
+    "auth",
+    "authorization",
+    "client_secret",
+    "code",
+    "credential",
+    "id_token",
+    "jwt",
+    "key",
+    "pass",
+    "passwd",
+    "password",
+    "pwd",
+    "refresh_token",
+    "secret",
+    "sig",
+    "signature",
+    "subscription_key",
+    "token",
+    "x_amz_security_token",
+    "x_amz_signature",
+];
+
+/// `query` with the values of credential-like parameters replaced.
+pub(super) fn masked_query(query: &str) -> Cow<'_, str> {
+    if !query.split('&').any(is_secret) {
+        return Cow::Borrowed(query);
+    }
+    let masked = query
+        .split('&')
+        .map(|parameter| match parameter.split_once('=') {
+            Some((key, _)) if is_secret(parameter) => Cow::Owned(format!("{key}={MASK}")),
+            _ => Cow::Borrowed(parameter),
+        });
+    Cow::Owned(masked.collect::<Vec<_>>().join("&"))
+}
+
+/// Whom the client asked for: name, and port where one was given.
+pub(super) fn server(request: &Request) -> Option<(String, Option<u16>)> {
+    let host = request.headers.get(http::header::HOST);
+    let authority: Authority = match request.uri.authority() {
+        Some(authority) => authority.clone(),
+        None => host?.to_str().ok()?.parse().ok()?,
+    };
+    // `host()` leaves out a user name and password.
+    Some((authority.host().to_owned(), authority.port_u16()))
+}
+
+fn is_secret(parameter: &str) -> bool {
+    let (key, _) = parameter.split_once('=').unwrap_or((parameter, ""));
+    let key = unescaped(key).to_ascii_lowercase().replace('-', "_");
+    SECRETS.contains(&key.as_str())
+}
+
+/// Percent escapes undone, so that `api%5fkey` hides nothing.
+fn unescaped(key: &str) -> String {
+    let mut plain = Vec::with_capacity(key.len());
+    let mut rest = key.as_bytes();
+    while let Some((byte, tail)) = rest.split_first() {
+        let digits = tail.first_chunk::<2>().filter(|_| *byte == b'%');
+        let value = digits.and_then(|two| std::str::from_utf8(two).ok());
+        match value.and_then(|two| u8::from_str_radix(two, 16).ok()) {
+            Some(value) => {
+                plain.push(value);
+                rest = tail.get(2..).unwrap_or_default();
+            }
+            None => {
+                plain.push(*byte);
+                rest = tail;
+            }
+        }
+    }
+    String::from_utf8_lossy(&plain).into_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(query: &str, expect: &str) {
+        assert_eq!(masked_query(query), expect);
+    }
+
+    #[test]
+    fn values_of_key_like_parameters_are_masked() {
+        check("api-version=2024-06-01&x=1", "api-version=2024-06-01&x=1");
+        check("key=AIza&alt=sse", "key=[REDACTED]&alt=sse");
+        check(
+            "a=b&API-KEY=s&api%5Fkey=t",
+            "a=b&API-KEY=[REDACTED]&api%5Fkey=[REDACTED]",
+        );
+        check("sig=a=b==&token&monkey=1", "sig=[REDACTED]&token&monkey=1");
+        check(
+            "X-Amz-Signature=abc&%zz=1&=&",
+            "X-Amz-Signature=[REDACTED]&%zz=1&=&",
+        );
+    }
+}
