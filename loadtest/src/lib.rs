@@ -3,11 +3,17 @@
 //! It speaks HTTP and nothing else, and depends on no other crate of this workspace: what it
 //! measures is what any client would see. What it does not know: how the thing it measures works.
 //!
-//! - [`upstream`]: a model endpoint whose timing, size and faults the caller chooses.
+//! - [`run`]: load at scheduled instants; [`schedule`] says when, [`report`] what was seen.
 //! - [`client`]: one exchange at a time, every chunk with its arrival.
+//! - [`upstream`]: a model endpoint whose timing, size and faults the caller chooses.
 //! - [`bodies`]: generated request bodies.
 
 pub mod alarm;
 pub mod bodies;
 pub mod client;
+pub mod micros;
+pub mod report;
+pub mod run;
+pub mod schedule;
+pub mod sse;
 pub mod upstream;

@@ -66,6 +66,12 @@ impl Connector {
         &self.addrs
     }
 
+    /// The version its connections speak.
+    #[must_use]
+    pub fn http(&self) -> Http {
+        self.http
+    }
+
     /// Opens a connection, ready for a request.
     ///
     /// # Errors

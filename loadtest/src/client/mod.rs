@@ -22,17 +22,20 @@ use std::time::{Duration, Instant};
 use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use http_body_util::BodyExt as _;
+use serde::Serialize;
 
 /// A longer response body is an error.
 const RESPONSE_BYTES_MAX: usize = 1 << 30;
 
 /// The HTTP version a connection speaks.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub enum Http {
     /// HTTP/1.1: one exchange at a time.
     #[default]
+    #[serde(rename = "1.1")]
     One,
     /// HTTP/2: exchanges side by side.
+    #[serde(rename = "2")]
     Two,
 }
 

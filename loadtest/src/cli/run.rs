@@ -1,0 +1,233 @@
+//! `loadtest run`.
+
+use std::fs::{self, File};
+use std::io::{self, Write as _};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::thread;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use bytes::Bytes;
+use clap::ValueEnum;
+use http::{HeaderMap, HeaderName, HeaderValue, Method, header};
+use indicatif::{ProgressBar, ProgressStyle};
+use offpath_loadtest::bodies;
+use offpath_loadtest::client::{Http, Target, Template, Trust};
+use offpath_loadtest::run::{self, Plan};
+use offpath_loadtest::schedule::{Arrivals, Load};
+
+use super::{Usage, values};
+
+/// Load a target at scheduled instants, and say what it was like.
+///
+/// Open loop: requests are due at their instants whether or not earlier ones were answered, and
+/// latency counts from there. Exit code 1 when the target is down or every request failed.
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    /// Where requests go: http:// or https://, on this machine
+    url: Target,
+    /// Requests per second
+    #[arg(long, value_name = "N", value_parser = values::rate, required_unless_present = "closed_loop")]
+    rate: Option<f64>,
+    /// How long requests are due (250us, 500ms, 10s, 5m)
+    #[arg(long, value_name = "TIME", value_parser = values::duration, default_value = "10s")]
+    duration: Duration,
+    /// How the gaps between requests are distributed
+    #[arg(long, value_enum, default_value = "constant")]
+    arrivals: Gaps,
+    /// Seed of everything random
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    seed: u64,
+    /// Most requests in flight: connections (HTTP/1.1) or streams of one connection (HTTP/2);
+    /// requests beyond them wait, and the waiting is in their latency
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..), default_value_t = 128)]
+    connections: u16,
+    /// Closed loop instead: N workers send when their last request is over
+    #[arg(
+        long,
+        value_name = "N",
+        value_parser = clap::value_parser!(u16).range(1..),
+        conflicts_with_all = ["rate", "arrivals", "connections"]
+    )]
+    closed_loop: Option<u16>,
+    /// Request method; POST where there is a body, else GET
+    #[arg(long)]
+    method: Option<Method>,
+    /// Request header, may be repeated
+    #[arg(short = 'H', value_name = "NAME: VALUE", value_parser = values::header)]
+    headers: Vec<(HeaderName, HeaderValue)>,
+    #[command(flatten)]
+    body: Body,
+    /// Ask for a streamed chat answer
+    #[arg(long, requires = "chat")]
+    stream: bool,
+    /// HTTP version: 1 or 2 (h2c without TLS)
+    #[arg(long, value_enum, default_value = "1")]
+    http: Version,
+    /// Certificate authorities (PEM) for an https target
+    #[arg(long, value_name = "FILE")]
+    ca: Option<PathBuf>,
+    /// From a request's intended start to its last byte; later ones are errors
+    #[arg(long, value_name = "TIME", value_parser = values::duration, default_value = "30s")]
+    timeout: Duration,
+    /// Write the summary as JSON, too
+    #[arg(long, value_name = "FILE")]
+    json: Option<PathBuf>,
+    /// Permit a host that is not this machine, by the name it has in the url
+    #[arg(long, value_name = "HOST")]
+    i_may_load: Option<String>,
+    /// Threads that send and receive; half the cores, where not given
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=256))]
+    threads: Option<u16>,
+}
+
+#[derive(Debug, clap::Args)]
+#[group(multiple = false)]
+struct Body {
+    /// Request body from a file
+    #[arg(long = "body", value_name = "FILE")]
+    file: Option<PathBuf>,
+    /// Generated chat completions request with so many words
+    #[arg(long, value_name = "WORDS")]
+    chat: Option<u32>,
+    /// Generated MLflow `dataframe_split` request, as in 1000x20
+    #[arg(long, value_name = "ROWSxCOLS", value_parser = values::shape)]
+    dataframe: Option<(usize, usize)>,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Gaps {
+    Constant,
+    Poisson,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Version {
+    #[value(name = "1")]
+    One,
+    #[value(name = "2")]
+    Two,
+}
+
+/// Runs, prints the summary, and says with the exit code whether anything was answered.
+pub(super) fn main(args: Args) -> anyhow::Result<ExitCode> {
+    let threads = args.threads.map_or_else(half_the_cores, usize::from);
+    // Opened before the run: what was measured must not be lost to a mistyped path.
+    let json = match &args.json {
+        Some(path) => Some(create(path).map_err(Usage)?),
+        None => None,
+    };
+    let plan = plan(args).map_err(Usage)?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(threads)
+        .enable_all()
+        .build()
+        .context("cannot start the runtime")?;
+    let bar = progress_bar(plan.duration);
+    let stop = async { tokio::signal::ctrl_c().await.unwrap_or_default() };
+    let summary = runtime.block_on(run::run(&plan, stop, |elapsed, finished| {
+        bar.set_position(u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX));
+        bar.set_message(finished.to_string());
+    }));
+    bar.finish_and_clear();
+    let summary = summary.map_err(|error| match error {
+        run::Error::Thread(_) => anyhow::Error::from(error),
+        run::Error::Refused(_) | run::Error::Request(_) => Usage(error.into()).into(),
+    })?;
+    write!(io::stdout(), "{summary}").context("cannot print the summary")?;
+    if let Some(mut json) = json {
+        serde_json::to_writer_pretty(&mut json, &summary).context("cannot write the summary")?;
+        writeln!(json).context("cannot write the summary")?;
+    }
+    if summary.has_failed() {
+        let reason = summary.first_error.as_deref();
+        let reason = reason.unwrap_or("no status below 400");
+        anyhow::bail!("`{}` answered no request: {reason}", summary.target);
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn plan(args: Args) -> anyhow::Result<Plan> {
+    let http = match args.http {
+        Version::One => Http::One,
+        Version::Two => Http::Two,
+    };
+    let mut headers: HeaderMap = args.headers.into_iter().collect();
+    let (body, content_type) = body(&args.body, args.stream, args.seed)?;
+    if let Some(content_type) = content_type {
+        let content_type = HeaderValue::from_static(content_type);
+        headers.entry(header::CONTENT_TYPE).or_insert(content_type);
+    }
+    let default_method = if content_type.is_some() {
+        Method::POST
+    } else {
+        Method::GET
+    };
+    let method = args.method.unwrap_or(default_method);
+    let trust = args.ca.as_deref().map(Trust::from_pem_file).transpose()?;
+    let load = match (args.closed_loop, args.rate) {
+        (Some(workers), _) => Load::Closed {
+            workers: usize::from(workers),
+        },
+        (None, Some(rate)) => Load::Open {
+            arrivals: match args.arrivals {
+                Gaps::Constant => Arrivals::Constant,
+                Gaps::Poisson => Arrivals::Poisson,
+            },
+            rate,
+            seed: args.seed,
+            connections: usize::from(args.connections),
+        },
+        (None, None) => anyhow::bail!("`--rate` or `--closed-loop` is needed"),
+    };
+    Ok(Plan {
+        template: Template::new(&args.url, http, method, headers, body)?,
+        target: args.url,
+        http,
+        trust,
+        load,
+        duration: args.duration,
+        timeout: args.timeout,
+        permitted_host: args.i_may_load,
+    })
+}
+
+/// The body, and its content type where there is one.
+fn body(body: &Body, stream: bool, seed: u64) -> anyhow::Result<(Bytes, Option<&'static str>)> {
+    const JSON: &str = "application/json";
+    if let Some(path) = &body.file {
+        let bytes = fs::read(path);
+        let bytes = bytes.with_context(|| format!("cannot read body `{}`", path.display()))?;
+        let content_type = match path.extension().and_then(|extension| extension.to_str()) {
+            Some("json") => JSON,
+            Some("csv") => "text/csv",
+            _ => "application/octet-stream",
+        };
+        return Ok((Bytes::from(bytes), Some(content_type)));
+    }
+    if let Some(words) = body.chat {
+        let words = usize::try_from(words)?;
+        return Ok((bodies::chat(words, stream, "loadtest"), Some(JSON)));
+    }
+    if let Some((rows, cols)) = body.dataframe {
+        return Ok((bodies::dataframe_split(rows, cols, seed), Some(JSON)));
+    }
+    Ok((Bytes::new(), None))
+}
+
+fn create(path: &Path) -> anyhow::Result<File> {
+    File::create(path).with_context(|| format!("cannot write `{}`", path.display()))
+}
+
+/// The other half is left to the target, which mostly runs beside.
+fn half_the_cores() -> usize {
+    thread::available_parallelism().map_or(1, |cores| cores.get().div_ceil(2))
+}
+
+/// Hidden where stderr is no terminal.
+fn progress_bar(duration: Duration) -> ProgressBar {
+    let millis = u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
+    let style = ProgressStyle::with_template("{wide_bar} {elapsed} {msg} requests");
+    ProgressBar::new(millis).with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
+}

@@ -1,0 +1,114 @@
+//! The summary as people read it.
+
+use std::fmt;
+
+use super::{Figure, Summary};
+use crate::client::Http;
+use crate::schedule::{Arrivals, Load};
+
+impl fmt::Display for Summary {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let http = match self.http {
+            Http::One => "HTTP/1.1",
+            Http::Two => "HTTP/2",
+        };
+        writeln!(f, "target       {} ({http})", self.target)?;
+        write_load(f, self.load)?;
+        let requests = grouped(self.requests);
+        write!(f, "requests     {requests} in {:.1} s", self.duration_s)?;
+        write!(f, " on {} connections: ", grouped(self.connections))?;
+        write!(f, "{:.1}/s achieved", self.rate.achieved)?;
+        match self.rate.offered {
+            Some(offered) => writeln!(f, " of {offered:.1}/s asked")?,
+            None => writeln!(f)?,
+        }
+        write_counts(f, "statuses", &self.statuses)?;
+        write_counts(f, "errors", &self.errors)?;
+        if let Some(error) = &self.first_error {
+            writeln!(f, "first error  {error}")?;
+        }
+        let (sent, received) = (self.body_bytes.sent, self.body_bytes.received);
+        let (sent, received) = (grouped(sent), grouped(received));
+        writeln!(f, "body bytes   {sent} sent, {received} received")?;
+        write_figures(f, &self.figures)?;
+        for reason in &self.degraded {
+            writeln!(f, "\nDEGRADED     {reason}")?;
+        }
+        Ok(())
+    }
+}
+
+fn write_load(f: &mut fmt::Formatter<'_>, load: Load) -> fmt::Result {
+    match load {
+        Load::Open {
+            arrivals,
+            rate,
+            seed,
+            connections,
+        } => {
+            let arrivals = match arrivals {
+                Arrivals::Constant => "constant".to_owned(),
+                Arrivals::Poisson => format!("poisson (seed {seed})"),
+            };
+            writeln!(
+                f,
+                "load         open loop, {arrivals}, {rate}/s, at most {connections} in flight"
+            )
+        }
+        Load::Closed { workers } => {
+            writeln!(f, "load         closed loop, {workers} in flight")
+        }
+    }
+}
+
+fn write_counts<'a, K: fmt::Display + 'a>(
+    f: &mut fmt::Formatter<'_>,
+    name: &str,
+    counts: impl IntoIterator<Item = (&'a K, &'a u64)>,
+) -> fmt::Result {
+    write!(f, "{name:<12}")?;
+    let mut counts = counts.into_iter().peekable();
+    if counts.peek().is_none() {
+        write!(f, " none")?;
+    }
+    for (key, count) in counts {
+        write!(f, " {key}: {}", grouped(*count))?;
+    }
+    writeln!(f)
+}
+
+fn write_figures(f: &mut fmt::Formatter<'_>, figures: &[Figure]) -> fmt::Result {
+    if figures.is_empty() {
+        return Ok(());
+    }
+    writeln!(
+        f,
+        "\n{:<22}{:>12}{:>12}{:>12}{:>12}{:>12}{:>12}",
+        "us", "p50", "p90", "p99", "p99.9", "max", "count"
+    )?;
+    for Figure { name, us, .. } in figures {
+        write!(f, "{name:<22}")?;
+        for value in [us.p50, us.p90, us.p99, us.p999, us.max, us.count] {
+            write!(f, "{:>12}", grouped(value))?;
+        }
+        writeln!(f)?;
+    }
+    writeln!(f)?;
+    for Figure { name, formula, .. } in figures {
+        writeln!(f, "{name} = {formula}")?;
+    }
+    Ok(())
+}
+
+/// `1234567` as `1,234,567`.
+fn grouped(value: u64) -> String {
+    let digits = value.to_string();
+    let mut out = String::with_capacity(digits.len() + digits.len() / 3);
+    for (index, digit) in digits.char_indices() {
+        if index > 0 && (digits.len() - index).is_multiple_of(3) {
+            out.push(',');
+        }
+        out.push(digit);
+    }
+    out
+}

@@ -1,0 +1,121 @@
+use super::*;
+use crate::schedule::Arrivals;
+
+const LOAD: Load = Load::Open {
+    arrivals: Arrivals::Poisson,
+    rate: 100.0,
+    seed: 7,
+    connections: 8,
+};
+
+/// `count` answers, one every 10 ms, each 1 ms after its send and sent `lag` late.
+fn recorded(start: Instant, count: u32, lag: Duration) -> Recorder {
+    let mut recorder = Recorder::default();
+    for n in 0..count {
+        let intended = start + n * Duration::from_millis(10);
+        let sent = intended + lag;
+        recorder.add(Attempt {
+            intended,
+            lag: Some(lag),
+            sent: Some(sent),
+            outcome: Ok(Answer {
+                status: 200,
+                ended: sent + Duration::from_millis(1),
+                overhead: Some(Duration::from_micros(43)),
+                ttft: None,
+                tpot: None,
+            }),
+        });
+    }
+    recorder
+}
+
+fn summary(recorder: &Recorder, start: Instant, offered: u64) -> Summary {
+    Summary::of(Measured {
+        target: &"http://127.0.0.1:9001/a".parse().unwrap(),
+        http: Http::One,
+        load: LOAD,
+        request_body_bytes: 1000,
+        recorder,
+        start,
+        duration: Duration::from_secs(1),
+        offered: Some(offered),
+    })
+}
+
+#[track_caller]
+fn check_degraded(count: u32, lag: Duration, expect: &[&str]) {
+    let start = Instant::now();
+    let summary = summary(&recorded(start, count, lag), start, 100);
+    assert_eq!(summary.degraded, expect);
+}
+
+#[test]
+fn a_run_that_its_own_lag_or_rate_spoils_is_marked() {
+    check_degraded(100, Duration::from_micros(900), &[]);
+    check_degraded(96, Duration::ZERO, &[]);
+    check_degraded(
+        100,
+        Duration::from_micros(1500),
+        &["dispatch lag p99 is 1500 us, over 1000 us"],
+    );
+    check_degraded(
+        90,
+        Duration::ZERO,
+        &["achieved 90.0/s, under 95 % of 100.0/s"],
+    );
+    // The last request was sent at 10.99 s instead of 0.99 s.
+    check_degraded(
+        100,
+        Duration::from_secs(10),
+        &[
+            "dispatch lag p99 is 10002431 us, over 1000 us",
+            "achieved 9.1/s, under 95 % of 100.0/s",
+        ],
+    );
+}
+
+#[test]
+fn the_two_latencies_differ_by_the_lateness_of_the_send() {
+    let start = Instant::now();
+    let summary = summary(
+        &recorded(start, 100, Duration::from_micros(900)),
+        start,
+        100,
+    );
+    assert_eq!(summary.figure("latency").unwrap().max, 1_900);
+    assert_eq!(summary.figure("latency from send").unwrap().max, 1_000);
+    assert_eq!(summary.figure("x-offpath-overhead-us").unwrap().p50, 43);
+    assert_eq!(summary.body_bytes.sent, 100_000);
+}
+
+#[test]
+fn the_table_names_counts_errors_formulas_and_the_mark() {
+    let start = Instant::now();
+    let mut recorder = recorded(start, 50, Duration::ZERO);
+    recorder.add(Attempt {
+        intended: start,
+        lag: None,
+        sent: None,
+        outcome: Err(Failure {
+            kind: "connect",
+            message: "cannot connect to `127.0.0.1:9001`: connection refused".to_owned(),
+        }),
+    });
+    let table = summary(&recorder, start, 1234).to_string();
+    for line in [
+        "load         open loop, poisson (seed 7), 100/s, at most 8 in flight",
+        "requests     51 in 1.0 s on 0 connections: 50.0/s achieved of 1234.0/s asked",
+        "statuses     200: 50",
+        "errors       connect: 1",
+        "first error  cannot connect to `127.0.0.1:9001`: connection refused",
+        "body bytes   50,000 sent, 0 received",
+        "latency from send = last byte of the answer - request handed to its connection",
+        "DEGRADED     achieved 50.0/s, under 95 % of 1234.0/s",
+    ] {
+        assert!(
+            table.lines().any(|found| found == line),
+            "no `{line}` in\n{table}"
+        );
+    }
+}

@@ -1,0 +1,82 @@
+//! The thread that keeps the schedule.
+//!
+//! Its own thread, because a task would wait for its turn behind the answers that it must not wait
+//! for. It sleeps to each absolute instant on the kernel's high-resolution timer; an instant that
+//! has passed is dispatched at once, and the next one is not moved.
+
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::thread::{self, JoinHandle};
+use std::time::Instant;
+
+use super::queue::Queue;
+use crate::alarm::sharpen_this_thread;
+use crate::schedule::Schedule;
+
+/// A running dispatcher. It stops when dropped, and closes its queue when it is done.
+#[derive(Debug)]
+pub(super) struct Dispatcher {
+    shared: Arc<Shared>,
+    thread: Option<JoinHandle<()>>,
+}
+
+#[derive(Debug, Default)]
+struct Shared {
+    is_stopped: AtomicBool,
+    dispatched: AtomicU64,
+}
+
+impl Dispatcher {
+    /// Dispatches into `queue` at `start` plus each offset of `schedule`.
+    pub(super) fn start(schedule: Schedule, start: Instant, queue: Arc<Queue>) -> io::Result<Self> {
+        let shared = Arc::new(Shared::default());
+        let for_thread = Arc::clone(&shared);
+        let thread = thread::Builder::new()
+            .name("dispatch".to_owned())
+            .spawn(move || {
+                sharpen_this_thread();
+                for_thread.keep(schedule, start, &queue);
+                queue.close();
+            })?;
+        Ok(Self {
+            shared,
+            thread: Some(thread),
+        })
+    }
+
+    /// How many requests were due so far.
+    pub(super) fn dispatched(&self) -> u64 {
+        self.shared.dispatched.load(Ordering::Relaxed)
+    }
+}
+
+impl Drop for Dispatcher {
+    fn drop(&mut self) {
+        self.shared.is_stopped.store(true, Ordering::Release);
+        if let Some(thread) = self.thread.take() {
+            thread.thread().unpark();
+            thread.join().ok();
+        }
+    }
+}
+
+impl Shared {
+    fn keep(&self, schedule: Schedule, start: Instant, queue: &Queue) {
+        for offset in schedule {
+            let due = start + offset;
+            loop {
+                if self.is_stopped.load(Ordering::Acquire) {
+                    return;
+                }
+                let wait = due.saturating_duration_since(Instant::now());
+                if wait.is_zero() {
+                    break;
+                }
+                thread::park_timeout(wait);
+            }
+            queue.dispatch(due);
+            self.dispatched.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+}
