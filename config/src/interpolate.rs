@@ -40,7 +40,7 @@ mod tests {
         check("plain $ {} ${x}", Ok("plain $ {} ${x}"));
         check("${env:A}", Ok("1"));
         check("a${env:A}b${env:A}c${env:EMPTY}", Ok("a1b1c"));
-        check("${env:B}", Ok("${env:A}"));
+        check("${env:B}x", Ok("${env:A}x"));
         check("${env:C}", Err("environment variable `C` is not set"));
         check("${env:}", Err("environment variable `` is not set"));
         check("${env:A", Err("`${env:` has no `}`"));

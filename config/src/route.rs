@@ -95,14 +95,12 @@ pub(crate) fn read(field: &Field<'_>, around: &Surroundings<'_>) -> Vec<Route> {
     if items.is_empty() {
         field.fail("at least one route is needed");
     }
+    let mut names = BTreeSet::new();
     let mut routes: Vec<Route> = Vec::new();
     for item in &items {
-        let Some(route) = route(item, around) else {
+        let Some(route) = route(item, around, &mut names) else {
             continue;
         };
-        if routes.iter().any(|earlier| earlier.name == route.name) {
-            item.fail(format!("a route named `{}` is there already", route.name));
-        }
         let shadow = routes
             .iter()
             .find(|earlier| earlier.matcher.shadows(&route.matcher));
@@ -117,9 +115,19 @@ pub(crate) fn read(field: &Field<'_>, around: &Surroundings<'_>) -> Vec<Route> {
     routes
 }
 
-fn route(field: &Field<'_>, around: &Surroundings<'_>) -> Option<Route> {
+fn route(
+    field: &Field<'_>,
+    around: &Surroundings<'_>,
+    names: &mut BTreeSet<Arc<str>>,
+) -> Option<Route> {
     let map = field.map();
-    let name = map.field("name").required(check::name);
+    let name_field = map.field("name");
+    let name = name_field.required(check::name);
+    if let Some(name) = &name
+        && !names.insert(name.clone())
+    {
+        name_field.fail(format!("a route before it is named `{name}` too"));
+    }
     let upstream = map
         .field("upstream")
         .required(|text| known("upstream", text, &around.upstreams));

@@ -244,6 +244,13 @@ mod tests {
     }
 
     #[test]
+    fn one_large_anchor_cannot_be_repeated_without_bound() {
+        let list = "x, ".repeat(10_000);
+        let text = format!("a: &a [{list}]\nb: [{}]\n", "*a, ".repeat(10));
+        check(&text, 2, "more than");
+    }
+
+    #[test]
     fn scalars_keep_their_text_and_quotes_make_null_a_word() {
         let node = parse("[1.10, 007, null, 'null', ~, true]").unwrap();
         let Value::List(items) = node.value else {

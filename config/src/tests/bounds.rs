@@ -21,6 +21,21 @@ fn every_part_of_the_memory_bound_follows_from_its_keys() {
     assert_eq!(bound.total_bytes(), sum);
 }
 
+#[test]
+fn routes_of_one_experiment_share_a_destination() {
+    let route = |name: &str, experiment: &str| {
+        format!("  - {{name: {name}, upstream: model, trace: {{experiment: {experiment}}}}}\n")
+    };
+    let routes = [route("b", "one"), route("c", "one"), route("d", "two")].concat();
+    let config = parse(&format!("{MINIMAL}{routes}"), &Env::default());
+    let bound = config
+        .unwrap_or_else(|errors| panic!("{errors}"))
+        .memory_bound();
+    let batches = bound.parts.iter().find(|part| part.name == "batches");
+    // The default experiment, `one` and `two`.
+    assert_eq!(batches.unwrap().bytes, 3 * ((8 << 20) + (64 << 20)));
+}
+
 #[track_caller]
 fn check_load(routes: &str, body_bytes: u64, traces: f64, bytes: f64) {
     let text = format!("{MINIMAL}{routes}");

@@ -9,7 +9,8 @@ use crate::{Config, ConfigErrors, Env};
 pub(super) const FULL: &str = include_str!("../../tests/data/full.yaml");
 pub(super) const MINIMAL: &str = include_str!("../../tests/data/minimal.yaml");
 
-/// `server.pem` with `server.key`, `other.key`, `ca.pem`, and `text.pem` that is none of them.
+/// `server.pem` with `server.key`, `other.key`, `ca.pem`; `text.pem` and `garbage.pem`, which
+/// hold no certificate.
 pub(super) fn folder() -> TempDir {
     let folder = tempfile::tempdir().unwrap();
     let server = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).unwrap();
@@ -20,6 +21,8 @@ pub(super) fn folder() -> TempDir {
     write("other.key", other.serialize_pem());
     write("ca.pem", server.cert.pem());
     write("text.pem", "no certificate\n".to_owned());
+    let garbage = "-----BEGIN CERTIFICATE-----\naGVsbG8=\n-----END CERTIFICATE-----\n";
+    write("garbage.pem", garbage.to_owned());
     folder
 }
 

@@ -10,7 +10,7 @@ use crate::{
 fn routes_are_named_once_and_refer_to_what_exists() {
     check_top(
         "  - {name: chat, upstream: model}",
-        "9: routes[1]: a route named `chat` is there",
+        "9: routes[1].name: a route before it is named `chat`",
     );
     check_top(
         "  - {name: b, upstream: x}",
@@ -147,4 +147,8 @@ fn a_route_that_can_never_match_is_a_warning() {
     let any = "{name: b, upstream: model}\n  - {name: c, upstream: model, match: {path: /c}}";
     let warning = "routes[2]: route `c` never matches: route `b` before it takes the same requests";
     check_warning(any, Some(warning));
+    let headers = "{name: b, upstream: model, match: {headers: {A: 1, b: 2}}}
+  - {name: c, upstream: model, match: {headers: {B: 2, a: 1}}}";
+    let warning = "routes[2]: route `c` never matches: route `b` before it takes the same requests";
+    check_warning(headers, Some(warning));
 }

@@ -52,19 +52,15 @@ fn listeners_have_addresses_of_their_own_and_certificates_that_work() {
         &tls("cert: server.pem, key: ca.pem"),
         "3: listeners[0].tls.key: `",
     );
+    let garbage = "3: listeners[0].tls.cert: `";
+    check(3, &tls("cert: garbage.pem, key: server.key"), garbage);
     let other = "3: listeners[0].tls.key: is not the key of certificate";
     check(3, &tls("cert: server.pem, key: other.key"), other);
     let ca = "cert: server.pem, key: server.key, client_ca";
-    check(
-        3,
-        &tls(&format!("{ca}: text.pem")),
-        "3: listeners[0].tls.client_ca: `",
-    );
-    check(
-        3,
-        &tls(&format!("{ca}: server.key")),
-        "3: listeners[0].tls.client_ca: `",
-    );
+    for file in ["text.pem", "garbage.pem", "server.key"] {
+        let put = tls(&format!("{ca}: {file}"));
+        check(3, &put, "3: listeners[0].tls.client_ca: `");
+    }
 }
 
 #[test]
