@@ -116,6 +116,10 @@ fn link(link: &Link) -> proto::Link {
     }
 }
 
+#[expect(
+    clippy::ptr_arg,
+    reason = "a borrowed key is static, and is not copied"
+)]
 fn attribute(key: &Cow<'static, str>, value: &Value) -> proto::KeyValue {
     let string = |text: &Text| proto::Any::String(text.as_bytes().clone());
     let value = match value {
@@ -138,6 +142,10 @@ fn attribute(key: &Cow<'static, str>, value: &Value) -> proto::KeyValue {
     }
 }
 
+#[expect(
+    clippy::ptr_arg,
+    reason = "a borrowed key is static, and is not copied"
+)]
 fn text(text: &Cow<'static, str>) -> Bytes {
     match text {
         Cow::Borrowed(text) => Bytes::from_static(text.as_bytes()),

@@ -1,0 +1,9 @@
+//! The whole crate against sinks on real sockets that answer by a script.
+
+mod delivery;
+mod limits;
+mod mlflow;
+mod shutdown;
+mod stub;
+mod support;
+mod tls;
