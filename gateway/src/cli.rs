@@ -8,7 +8,8 @@ use clap::{Args, Parser, Subcommand};
 use offpath_config::{Config, Env};
 use tracing::{info, warn};
 
-use crate::{log, serve};
+use crate::serve::Serving;
+use crate::{demo, log, serve};
 
 /// Exit code for a command or configuration that is wrong (`EX_USAGE` of sysexits.h).
 const USAGE: u8 = 64;
@@ -27,6 +28,8 @@ enum Command {
     Run(ConfigFile),
     /// Check a configuration and print what it costs.
     Validate(Validate),
+    /// See it work: a model endpoint, offpath before it, traffic, and a real MLflow.
+    Demo(demo::Options),
     /// Print the JSON Schema of the configuration.
     Schema,
 }
@@ -57,8 +60,9 @@ pub fn main(cli: Cli) -> ExitCode {
         Command::Validate(validate) => {
             with_config(&validate.file, |config| describe(config, &validate))
         }
+        Command::Demo(options) => demo(options),
         Command::Schema => {
-            println!("{}", "schema");
+            println!("{}", offpath_config::schema());
             ExitCode::SUCCESS
         }
     }
@@ -79,7 +83,7 @@ fn run(config: &Config) -> ExitCode {
     for warning in &config.warnings {
         warn!("{warning}");
     }
-    match serve::serve(config) {
+    match serve::serve(config, Serving::default()) {
         Ok(drained) => {
             info!(?drained, "offpath has stopped.");
             ExitCode::SUCCESS
@@ -89,6 +93,13 @@ fn run(config: &Config) -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+fn demo(options: demo::Options) -> ExitCode {
+    demo::run(options).unwrap_or_else(|error| {
+        eprintln!("offpath: {error:#}");
+        ExitCode::FAILURE
+    })
 }
 
 /// What `validate` says of a configuration that is right.

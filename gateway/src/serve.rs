@@ -7,6 +7,7 @@
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::mpsc::SyncSender;
 use std::time::Duration;
 
 use anyhow::Context;
@@ -17,7 +18,7 @@ use pingora::services::Service as _;
 use pingora::services::listening::Service;
 use prometheus::Registry;
 use tokio::signal::unix::{Signal, SignalKind, signal};
-use tokio::sync::watch;
+use tokio::sync::{oneshot, watch};
 use tokio::task::JoinSet;
 use tracing::{info, warn};
 
@@ -32,8 +33,17 @@ use crate::upstream::{self, Upstream};
 /// Idle connections and accept loops get this long to end once no request is under way.
 const CLOSING: Duration = Duration::from_millis(200);
 
+/// Who else follows a run; nobody by default.
+#[derive(Debug, Default)]
+pub(crate) struct Serving {
+    /// Told once requests are taken.
+    pub(crate) started: Option<SyncSender<()>>,
+    /// Ends the run as SIGTERM does; its sender's drop does too.
+    pub(crate) stop: Option<oneshot::Receiver<()>>,
+}
+
 /// Runs until a signal ends it. What went on after the last request is in the answer.
-pub(crate) fn serve(config: &Config) -> anyhow::Result<Drained> {
+pub(crate) fn serve(config: &Config, serving: Serving) -> anyhow::Result<Drained> {
     pingora_rustls::install_default_crypto_provider();
     let registry = Registry::new();
     let metrics = Arc::new(Metrics::register(&registry)?);
@@ -47,7 +57,7 @@ pub(crate) fn serve(config: &Config) -> anyhow::Result<Drained> {
         .context("cannot start the proxy's threads")?;
 
     let served = Parts::assemble(config, &metrics, export, registry, threads)
-        .and_then(|parts| runtime.block_on(parts.run(config)));
+        .and_then(|parts| runtime.block_on(parts.run(config, serving)));
     // Drops what is still under way, which hands it off with the reason `shutdown`.
     runtime.shutdown_timeout(CLOSING);
     let drained = pipeline.drain(config.limits.drain);
@@ -107,7 +117,7 @@ impl Parts {
         })
     }
 
-    async fn run(mut self, config: &Config) -> anyhow::Result<()> {
+    async fn run(mut self, config: &Config, serving: Serving) -> anyhow::Result<()> {
         addresses(config).try_for_each(bindable)?;
         let mut signals = Signals::listen()?;
         upstream::resolve(&self.upstreams).await;
@@ -124,9 +134,14 @@ impl Parts {
         proxy.spawn(async move { self.proxy.start_service(None, proxy_watch, 1).await });
         self.ops.ready.store(true, Relaxed);
         info!(version = env!("CARGO_PKG_VERSION"), "offpath is ready.");
+        if let Some(started) = serving.started {
+            // Whoever asked may be gone by now.
+            started.try_send(()).ok();
+        }
 
         tokio::select! {
             () = signals.stop() => {}
+            () = asked(serving.stop) => {}
             // A service ends before the signal only when it could not be started.
             _ = proxy.join_next() => anyhow::bail!("the listeners could not be started"),
             _ = tasks.join_next() => anyhow::bail!("telemetry or admin could not be started"),
@@ -146,6 +161,13 @@ impl Parts {
         // The last responses' connections close by themselves.
         drop(tokio::time::timeout(CLOSING, proxy.join_next()).await);
         Ok(())
+    }
+}
+
+async fn asked(stop: Option<oneshot::Receiver<()>>) {
+    match stop {
+        Some(stop) => drop(stop.await),
+        None => std::future::pending().await,
     }
 }
 

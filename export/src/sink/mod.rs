@@ -6,6 +6,7 @@
 mod http;
 mod mlflow;
 mod payload;
+mod reader;
 
 use std::sync::Arc;
 
@@ -23,6 +24,7 @@ pub use self::http::ClientError;
 use self::http::{Auth, Reply};
 use self::mlflow::Experiment;
 pub(crate) use self::payload::Payload;
+pub use self::reader::{ReadError, Reader, StoredSpan, StoredTrace};
 
 /// A sink, and the experiment in it.
 pub(crate) struct Sink {

@@ -161,6 +161,14 @@ pub fn free_port() -> anyhow::Result<u16> {
         .port())
 }
 
+/// This port where it is free, else any that is.
+pub(super) fn port_near(usual: u16) -> anyhow::Result<u16> {
+    match TcpListener::bind((Ipv4Addr::LOCALHOST, usual)) {
+        Ok(_) => Ok(usual),
+        Err(_) => free_port(),
+    }
+}
+
 /// Waits until a GET of `path` answers 200; fails with the log's end when the process does.
 pub fn wait_until_healthy(
     leash: &mut Leash,
