@@ -31,12 +31,14 @@ mod record;
 mod retry;
 mod sink;
 mod status;
+#[cfg(test)]
+mod tests;
 mod worker;
 
 pub use accounting::DropReason;
 pub use handle::Handle;
 pub use pipeline::{Drained, OpenError, Pipeline, open};
-pub use sink::ClientError;
+pub use sink::{ClientError, ReadError, Reader, StoredSpan, StoredTrace};
 pub use status::{
     DestinationState, DestinationStatus, Pending, QueueStatus, RouteSink, RouteStatus, Status,
 };
