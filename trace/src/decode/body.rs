@@ -152,12 +152,15 @@ impl Document {
             _ => return self.plain(),
         }
         let outline = Outline::of(&self.bytes);
-        if outline.surrogates
+        if outline.seen.surrogates
             && let Some(mended) = json::mend_surrogates(&self.bytes)
         {
             // The same length: the outline still holds.
             defects.note(Defect::LoneSurrogate);
             self.bytes = Bytes::from(mended);
+        }
+        if outline.seen.non_finite && outline.fault.is_none() {
+            defects.note(Defect::NonFiniteNumber);
         }
         match outline.fault {
             None if !self.cut => return Shape::Json(outline),

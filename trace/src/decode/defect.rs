@@ -9,6 +9,8 @@ pub enum Defect {
     TooDeep,
     /// JSON with a number of more than 4,096 bytes; kept as text, for the same reason.
     LongNumber,
+    /// JSON with `NaN` or an infinity, as Python writes it; kept as it came.
+    NonFiniteNumber,
     /// A JSON string escapes half of a UTF-16 pair; U+FFFD stands in its place.
     LoneSurrogate,
     /// A text body is not UTF-8; U+FFFD stands for what is not.
@@ -38,6 +40,7 @@ impl Defect {
             Self::MalformedJson => "malformed_json",
             Self::TooDeep => "too_deep",
             Self::LongNumber => "long_number",
+            Self::NonFiniteNumber => "non_finite_number",
             Self::LoneSurrogate => "lone_surrogate",
             Self::InvalidUtf8 => "invalid_utf8",
             Self::MalformedSse => "malformed_sse",

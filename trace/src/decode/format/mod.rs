@@ -94,6 +94,17 @@ impl Format {
 impl Reading {
     /// Both bodies as they are, nothing known about them.
     fn plain(exchange: &Exchange, request: &Document, response: &Document) -> Self {
+        Self::framed(exchange, request, response, None, None)
+    }
+
+    /// Both bodies as they are, with the frames that were found in them.
+    fn framed(
+        exchange: &Exchange,
+        request: &Document,
+        response: &Document,
+        input: Option<&Frame>,
+        output: Option<&Frame>,
+    ) -> Self {
         let level = exchange.plan.level;
         Self {
             root_type: "UNKNOWN",
@@ -102,9 +113,9 @@ impl Reading {
             message_format: None,
             inputs: match request.shape {
                 Shape::Empty => Some(generic::target(&exchange.request, level)),
-                _ => content::of(request, level, None),
+                _ => content::of(request, level, input),
             },
-            outputs: content::of(response, level, None),
+            outputs: content::of(response, level, output),
             shared: Attributes::default(),
             upstream: Attributes::default(),
             in_band_error: None,

@@ -8,7 +8,7 @@ mod raw;
 mod scan;
 mod write;
 
-pub(crate) use outline::Outline;
+pub(crate) use outline::{Member, Outline};
 pub(crate) use raw::{Kind, Raw};
 pub(crate) use scan::{Fault, document};
 pub(crate) use write::{mend_surrogates, push_quoted, quoted};

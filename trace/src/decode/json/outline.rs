@@ -5,7 +5,7 @@
 
 use std::ops::Range;
 
-use super::scan::{self, Fault};
+use super::scan::{self, Fault, Seen};
 use super::{Kind, Raw};
 
 /// Members beyond this many are checked but not remembered: what is looked for by name
@@ -21,8 +21,8 @@ pub(crate) struct Outline {
     pub(crate) len: usize,
     /// Why it is not JSON, if it is not; what stands before the fault is here all the same.
     pub(crate) fault: Option<Fault>,
-    /// Whether some string escapes a UTF-16 surrogate.
-    pub(crate) surrogates: bool,
+    /// What is in it that someone has to care about.
+    pub(crate) seen: Seen,
     members: Vec<Member>,
 }
 
@@ -47,7 +47,7 @@ impl Outline {
             kind: Kind::of(bytes.get(at).copied().unwrap_or(b'n')),
             len: 0,
             fault: None,
-            surrogates: false,
+            seen: Seen::default(),
             members: Vec::new(),
         };
         let mut len = 0;
@@ -105,7 +105,7 @@ impl Outline {
         match bytes.get(at) {
             Some(b'{') => self.object(bytes, at, parent, len),
             Some(b'[') => self.array(bytes, at, len),
-            _ => scan::value(bytes, at, &mut self.surrogates),
+            _ => scan::value(bytes, at, &mut self.seen),
         }
     }
 
@@ -123,14 +123,14 @@ impl Outline {
             return Ok(at + 1);
         }
         loop {
-            let value = scan::key(bytes, at, &mut self.surrogates)?;
+            let value = scan::key(bytes, at, &mut self.seen)?;
             *len += 1;
             let index = self.remember(bytes, at, value, parent);
             let mut children = 0;
             let end = match (bytes.get(value), parent, index) {
                 (Some(b'['), _, _) => self.array(bytes, value, &mut children),
                 (Some(b'{'), None, Some(_)) => self.object(bytes, value, index, &mut children),
-                _ => scan::value(bytes, value, &mut self.surrogates),
+                _ => scan::value(bytes, value, &mut self.seen),
             };
             if let Some(member) = index.and_then(|index| self.members.get_mut(index)) {
                 member.len = children;
@@ -153,7 +153,7 @@ impl Outline {
             return Ok(at + 1);
         }
         loop {
-            at = scan::space(bytes, scan::value(bytes, at, &mut self.surrogates)?);
+            at = scan::space(bytes, scan::value(bytes, at, &mut self.seen)?);
             *len += 1;
             match bytes.get(at) {
                 Some(b',') => at += 1,
@@ -174,7 +174,7 @@ impl Outline {
         if self.members.len() >= MEMBERS_MAX {
             return None;
         }
-        let key_end = scan::string(bytes, key, &mut false).unwrap_or(key + 2) - 1;
+        let key_end = scan::string(bytes, key, &mut Seen::default()).unwrap_or(key + 2) - 1;
         self.members.push(Member {
             parent,
             key: key + 1..key_end,

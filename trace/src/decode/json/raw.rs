@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use super::scan;
+use super::scan::{self, Seen};
 
 /// One value's text, without the white space around it.
 ///
@@ -45,9 +45,9 @@ impl<'a> Raw<'a> {
         let mut rest = Walk::new(self.0, b'{');
         std::iter::from_fn(move || {
             let key_at = rest.next()?;
-            let value_at = scan::key(rest.bytes, key_at, &mut false).ok()?;
+            let value_at = scan::key(rest.bytes, key_at, &mut Seen::default()).ok()?;
             let value = rest.value(value_at)?;
-            let key_end = scan::string(rest.bytes, key_at, &mut false).ok()?;
+            let key_end = scan::string(rest.bytes, key_at, &mut Seen::default()).ok()?;
             Some((rest.bytes.get(key_at + 1..key_end - 1)?, value))
         })
     }
@@ -147,7 +147,7 @@ impl<'a> Walk<'a> {
     }
 
     fn value(&mut self, at: usize) -> Option<Raw<'a>> {
-        self.at = scan::value(self.bytes, at, &mut false).ok()?;
+        self.at = scan::value(self.bytes, at, &mut Seen::default()).ok()?;
         self.bytes.get(at..self.at).map(Raw)
     }
 }

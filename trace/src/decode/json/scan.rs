@@ -1,6 +1,6 @@
 //! One pass over JSON text: where does this value end, and is it well formed?
 //!
-//! Strict as RFC 8259, with two limits that stand for what reads the text next: MLflow's
+//! Strict as RFC 8259 but for `NaN` and infinities, with two limits that stand for what reads the text next: MLflow's
 //! server is Python, whose `json` raises something other than a decode error, and so refuses a
 //! whole batch, when nesting nears 1,000 or an integer passes 4,300 digits.
 
@@ -25,27 +25,48 @@ pub(crate) enum Fault {
 
 /// Checks that `bytes` are one JSON value and nothing else.
 pub(crate) fn document(bytes: &[u8]) -> Result<(), Fault> {
-    let end = value(bytes, 0, &mut false)?;
+    let end = value(bytes, 0, &mut Seen::default())?;
     match space(bytes, end) {
         end if end >= bytes.len() => Ok(()),
         _ => Err(Fault::Malformed),
     }
 }
 
-/// Where the value that begins at or after `at` ends. Sets `surrogates` when a string holds an
-/// escape of a UTF-16 surrogate: only then can one be unpaired.
-pub(super) fn value(bytes: &[u8], at: usize, surrogates: &mut bool) -> Result<usize, Fault> {
+/// What a text holds that someone has to care about.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Seen {
+    /// An escape of a UTF-16 surrogate: only then can one be unpaired.
+    pub(crate) surrogates: bool,
+    /// `NaN` or an infinity. RFC 8259 has no such numbers, but Python writes and reads them, and
+    /// with it most of those who send frames with missing values.
+    pub(crate) non_finite: bool,
+}
+
+/// Where the value that begins at or after `at` ends.
+pub(super) fn value(bytes: &[u8], at: usize, seen: &mut Seen) -> Result<usize, Fault> {
     let mut open = Open::default();
     let mut at = space(bytes, at);
     loop {
         at = match bytes.get(at) {
-            Some(b'"') => string(bytes, at, surrogates)?,
+            Some(b'"') => string(bytes, at, seen)?,
+            Some(b'-') if bytes.get(at + 1) == Some(&b'I') => {
+                seen.non_finite = true;
+                literal(bytes, at, b"-Infinity")?
+            }
             Some(b'-' | b'0'..=b'9') => number(bytes, at)?,
+            Some(b'N') => {
+                seen.non_finite = true;
+                literal(bytes, at, b"NaN")?
+            }
+            Some(b'I') => {
+                seen.non_finite = true;
+                literal(bytes, at, b"Infinity")?
+            }
             Some(b'{') => {
                 open.push(true)?;
                 at = space(bytes, at + 1);
                 if bytes.get(at) != Some(&b'}') {
-                    at = key(bytes, at, surrogates)?;
+                    at = key(bytes, at, seen)?;
                     continue;
                 }
                 at
@@ -71,7 +92,7 @@ pub(super) fn value(bytes: &[u8], at: usize, surrogates: &mut bool) -> Result<us
             at = space(bytes, at);
             match bytes.get(at) {
                 Some(b',') if object => {
-                    at = key(bytes, space(bytes, at + 1), surrogates)?;
+                    at = key(bytes, space(bytes, at + 1), seen)?;
                     break;
                 }
                 Some(b',') => {
@@ -89,13 +110,13 @@ pub(super) fn value(bytes: &[u8], at: usize, surrogates: &mut bool) -> Result<us
 }
 
 /// Past a key at `at` and its colon: where the value begins.
-pub(super) fn key(bytes: &[u8], at: usize, surrogates: &mut bool) -> Result<usize, Fault> {
+pub(super) fn key(bytes: &[u8], at: usize, seen: &mut Seen) -> Result<usize, Fault> {
     match bytes.get(at) {
         Some(b'"') => {}
         Some(_) => return Err(Fault::Malformed),
         None => return Err(Fault::Torn),
     }
-    let end = space(bytes, string(bytes, at, surrogates)?);
+    let end = space(bytes, string(bytes, at, seen)?);
     match bytes.get(end) {
         Some(b':') => Ok(space(bytes, end + 1)),
         Some(_) => Err(Fault::Malformed),
@@ -113,13 +134,13 @@ pub(super) fn space(bytes: &[u8], mut at: usize) -> usize {
 }
 
 /// Past the string whose opening quote is at `at`.
-pub(super) fn string(bytes: &[u8], at: usize, surrogates: &mut bool) -> Result<usize, Fault> {
+pub(super) fn string(bytes: &[u8], at: usize, seen: &mut Seen) -> Result<usize, Fault> {
     let mut at = at + 1;
     loop {
         at = plain(bytes, at);
         match bytes.get(at) {
             Some(b'"') => return Ok(at + 1),
-            Some(b'\\') => at = escape(bytes, at + 1, surrogates)?,
+            Some(b'\\') => at = escape(bytes, at + 1, seen)?,
             Some(_) => return Err(Fault::Malformed),
             None => return Err(Fault::Torn),
         }
@@ -150,7 +171,7 @@ fn plain(bytes: &[u8], mut at: usize) -> usize {
 }
 
 /// Past an escape whose backslash is before `at`.
-fn escape(bytes: &[u8], at: usize, surrogates: &mut bool) -> Result<usize, Fault> {
+fn escape(bytes: &[u8], at: usize, seen: &mut Seen) -> Result<usize, Fault> {
     match bytes.get(at) {
         Some(b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't') => Ok(at + 1),
         Some(b'u') => {
@@ -162,7 +183,7 @@ fn escape(bytes: &[u8], at: usize, surrogates: &mut bool) -> Result<usize, Fault
                 }
             }
             let first = (bytes.get(at + 1), bytes.get(at + 2));
-            *surrogates |= matches!(
+            seen.surrogates |= matches!(
                 first,
                 (Some(b'd' | b'D'), Some(b'8' | b'9' | b'a'..=b'f' | b'A'..=b'F'))
             );
@@ -286,6 +307,7 @@ mod tests {
             "false\n",
             "0",
             "-0.0e-10",
+            "[NaN, -Infinity, Infinity]",
             "12345678901234567890",
             r#""""#,
             "[]",
@@ -321,7 +343,8 @@ mod tests {
             "\"\\u12g4\"",
             "1 2",
             "]",
-            "NaN",
+            "nan",
+            "-Inf!",
             "\"12345678\u{1f}\"",
         ] {
             check(text, Err(Fault::Malformed));

@@ -3,6 +3,7 @@
 mod chat;
 mod generic;
 mod hostile;
+mod scoring;
 mod spans;
 
 use std::sync::Arc;

@@ -18,7 +18,7 @@ pub(super) struct Provider {
     pub(super) mlflow: &'static str,
 }
 
-/// By the end of the host's name.
+/// By the host's name; what begins with a dot or a dash ends it.
 const BY_HOST: [(&str, Provider); 17] = [
     ("api.openai.com", named("openai", "openai")),
     (".openai.azure.com", named("azure.ai.openai", "azure")),
@@ -71,9 +71,13 @@ pub(super) fn of(exchange: &Exchange) -> Option<Provider> {
 fn by_host(request: &Request) -> Option<Provider> {
     let (host, _) = url::server(request)?;
     let host = host.to_ascii_lowercase();
+    let fits = |name: &str| match name.as_bytes() {
+        [b'.' | b'-', ..] => host.ends_with(name),
+        _ => host == name,
+    };
     BY_HOST
         .iter()
-        .find_map(|(end, provider)| host.ends_with(end).then_some(*provider))
+        .find_map(|(name, provider)| fits(name).then_some(*provider))
 }
 
 fn by_path(path: &str) -> Option<Provider> {

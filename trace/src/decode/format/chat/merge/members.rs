@@ -94,12 +94,10 @@ impl Members {
             .any(|(known, _)| **known == *key.as_bytes())
     }
 
-    /// A text member, quoted.
-    pub(super) fn text(&self, key: &str) -> Option<Vec<u8>> {
+    /// A text member, as between its quotes.
+    pub(super) fn text(&self, key: &str) -> Option<&[u8]> {
         self.list.iter().find_map(|(known, part)| match part {
-            Part::Text(text) if **known == *key.as_bytes() => {
-                Some([b"\"", &**text, b"\""].concat())
-            }
+            Part::Text(text) if **known == *key.as_bytes() => Some(&**text),
             _ => None,
         })
     }
@@ -202,14 +200,15 @@ fn add_call(calls: &mut Vec<Call>, piece: Raw<'_>, defects: &mut Defects) {
     let index = piece.get("index").and_then(Raw::integer);
     let id = piece
         .get("id")
-        .filter(|id| id.kind() == Kind::String && id.0 != b"\"\"");
+        .and_then(Raw::quoted)
+        .filter(|id| !id.is_empty());
     let belongs = |call: &Call| {
-        let same_index = index.is_none() || index == call.index;
-        let same_id = match (id, call.members.text("id")) {
-            (Some(id), Some(known)) => known == id.0 || known == b"\"\"",
-            (Some(_), None) | (None, _) => true,
-        };
-        same_index && same_id && !(index.is_none() && id.is_some())
+        let known = call.members.text("id").filter(|id| !id.is_empty());
+        let same_id = id.is_none() || known.is_none() || known == id;
+        match index {
+            Some(_) => index == call.index && same_id,
+            None => id.is_none(),
+        }
     };
     let at = match calls.iter().rposition(belongs) {
         Some(at) => at,

@@ -212,8 +212,8 @@ impl Merge {
 
 impl Choice {
     fn finish_reason(&self) -> Option<String> {
-        let quoted = self.beside.text("finish_reason")?;
-        name(Raw(&quoted))
+        let reason = self.beside.text("finish_reason")?;
+        name(Raw(&[b"\"", reason, b"\""].concat()))
     }
 
     fn write(&self, json: &mut Vec<u8>) {

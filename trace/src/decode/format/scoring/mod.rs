@@ -1,0 +1,49 @@
+//! MLflow scoring: frames and tensors in, predictions out.
+//!
+//! Bodies are carried as they came; shape, columns and types are told beside them, so that a
+//! trace of 50,000 rows can be judged without reading one.
+
+mod csv;
+mod tabular;
+mod types;
+
+use crate::Exchange;
+use crate::decode::body::{Document, Media};
+
+use super::Reading;
+use super::frame::{Frame, INPUT, OUTPUT};
+
+/// Keys of which a scoring request has one.
+pub(super) const KEYS: [&str; 4] = [
+    "dataframe_split",
+    "dataframe_records",
+    "instances",
+    "inputs",
+];
+
+/// Columns beyond this many are counted, not named.
+const COLUMNS_MAX: usize = 256;
+
+/// Names of columns, taken together, in bytes.
+const COLUMN_BYTES_MAX: usize = 16 * 1024;
+
+/// Types are judged by this many rows: enough to see past a missing value or two.
+const ROWS_LOOKED_AT: usize = 16;
+
+/// Reads both bodies.
+pub(super) fn read(exchange: &Exchange, request: &Document, response: &Document) -> Reading {
+    let input = match request.media {
+        Media::Csv => csv::frame(request),
+        _ => KEYS.iter().find_map(|key| tabular::frame(request, key)),
+    };
+    let output = tabular::frame(response, "predictions");
+    let mut reading = Reading::framed(exchange, request, response, input.as_ref(), output.as_ref());
+    reading.root_type = "CHAIN";
+    reading.upstream_type = "TASK";
+    for (frame, names) in [(&input, &INPUT), (&output, &OUTPUT)] {
+        if let Some(frame) = frame {
+            frame.put(names, &mut reading.shared);
+        }
+    }
+    reading
+}
