@@ -2,8 +2,9 @@
 //!
 //! tokio's timer rounds up to the next millisecond. An [`Alarm`] is one thread that waits on the
 //! kernel's high-resolution timer with the slack set to its minimum, and wakes tasks when they are
-//! due. It never wakes early and never spins: a generator that burned a core to be punctual would
-//! take it from the program under test. What it does not promise: that the woken task gets a CPU
+//! due. It never wakes early and never spins: an endpoint that spun for each of a thousand streams
+//! would take the cores from the program under test. A wait ends some 60 us late where the core has
+//! to wake up first. What it does not promise: that the woken task gets a CPU
 //! at once.
 
 use std::cmp::{Ordering, Reverse};

@@ -142,8 +142,8 @@ pub(super) fn main(args: Args) -> anyhow::Result<ExitCode> {
     }
     if summary.has_failed() {
         let reason = summary.first_error.as_deref();
-        let reason = reason.unwrap_or("no status below 400");
-        anyhow::bail!("`{}` answered no request: {reason}", summary.target);
+        let reason = reason.unwrap_or("every status was 400 or above");
+        anyhow::bail!("no request to `{}` succeeded: {reason}", summary.target);
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -1,0 +1,177 @@
+//! The binary as a script meets it: exit codes, and what stdout and stderr say.
+
+#![expect(
+    clippy::unwrap_used,
+    reason = "the helpers of a test fail as the test does"
+)]
+
+use std::io::{BufRead as _, BufReader};
+use std::net::TcpListener;
+use std::process::{Child, Command, Output, Stdio};
+
+use serde_json::Value;
+
+fn loadtest(args: &[&str]) -> Output {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_loadtest"));
+    command.args(args).output().unwrap()
+}
+
+#[track_caller]
+fn check_refused(args: &[&str], code: i32, says: &str) {
+    let output = loadtest(args);
+    let stderr = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(code), "{stderr}");
+    assert!(stderr.contains(says), "no `{says}` in {stderr}");
+}
+
+#[test]
+fn what_cannot_be_is_exit_code_64() {
+    let url = "http://127.0.0.1:1/";
+    let permit = "only loopback is loaded unless `--i-may-load 192.0.2.1` is given";
+    check_refused(&["run", "http://192.0.2.1/", "--rate", "1"], 64, permit);
+    check_refused(&["run", url], 64, "--rate <N>");
+    check_refused(
+        &["run", url, "--rate", "0"],
+        64,
+        "not within 0.001 to 1000000",
+    );
+    check_refused(
+        &["run", url, "--rate", "1", "--closed-loop", "2"],
+        64,
+        "cannot be used with",
+    );
+    check_refused(
+        &["run", url, "--rate", "1", "--chat", "1", "--body", "f"],
+        64,
+        "cannot be used",
+    );
+    check_refused(
+        &["run", url, "--rate", "1", "--body", "/no/file"],
+        64,
+        "body `/no/file`",
+    );
+    check_refused(
+        &["run", url, "--rate", "1", "--json", "/no/dir/f"],
+        64,
+        "`/no/dir/f`",
+    );
+    check_refused(
+        &["run", "https://127.0.0.1/", "--rate", "1"],
+        64,
+        "a file of authorities",
+    );
+    check_refused(
+        &["run", "nowhere", "--rate", "1"],
+        64,
+        "must begin with http://",
+    );
+    check_refused(&["walk"], 64, "unrecognized subcommand");
+    assert_eq!(loadtest(&["run", "--help"]).status.code(), Some(0));
+}
+
+#[test]
+fn a_target_that_is_down_is_exit_code_1_with_its_name_and_a_table() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let addr = listener.local_addr().unwrap().to_string();
+    drop(listener);
+    let output = loadtest(&["run", &format!("http://{addr}/"), "--rate", "10"]);
+    assert_eq!(output.status.code(), Some(1));
+    let stderr = String::from_utf8(output.stderr).unwrap();
+    assert!(
+        stderr.contains(&format!("cannot connect to `{addr}`")),
+        "{stderr}"
+    );
+    let stdout = String::from_utf8(output.stdout).unwrap();
+    assert!(stdout.contains("errors       connect: 1"), "{stdout}");
+}
+
+/// `loadtest upstream`, killed when dropped.
+struct Upstream {
+    child: Child,
+    url: String,
+}
+
+impl Upstream {
+    fn start() -> Self {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_loadtest"));
+        command.args(["upstream", "--listen", "127.0.0.1:0"]);
+        let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
+        let mut line = String::new();
+        let stdout = child.stdout.take().unwrap();
+        BufReader::new(stdout).read_line(&mut line).unwrap();
+        let url = line
+            .strip_prefix("listening on ")
+            .unwrap()
+            .trim()
+            .to_owned();
+        Self { child, url }
+    }
+}
+
+impl Drop for Upstream {
+    fn drop(&mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+}
+
+#[test]
+fn a_run_prints_a_table_and_writes_the_same_as_json() {
+    let upstream = Upstream::start();
+    let file = tempfile::NamedTempFile::new().unwrap();
+    let json = file.path().to_str().unwrap();
+    let url = format!("{}/v1/chat/completions?tokens=3", upstream.url);
+    let chat = ["--chat", "10", "--stream", "--http", "2"];
+    let load = [
+        "--rate",
+        "100",
+        "--duration",
+        "100ms",
+        "--arrivals",
+        "poisson",
+        "--json",
+        json,
+    ];
+    let output = loadtest(&[["run", &url].as_slice(), &chat, &load].concat());
+    assert_eq!(output.status.code(), Some(0));
+    let stdout = String::from_utf8(output.stdout).unwrap();
+    let summary: Value = serde_json::from_reader(file.reopen().unwrap()).unwrap();
+    let answered = summary["statuses"]["200"].as_u64().unwrap();
+    assert_eq!(summary["requests"], answered);
+    assert!(
+        stdout.contains(&format!("statuses     200: {answered}\n")),
+        "{stdout}"
+    );
+    let figures = summary["figures"].as_array().unwrap();
+    let names: Vec<&str> = figures
+        .iter()
+        .map(|figure| figure["name"].as_str().unwrap())
+        .collect();
+    let expect = [
+        "latency",
+        "latency from send",
+        "dispatch lag",
+        "ttft",
+        "itl",
+        "tpot",
+    ];
+    assert_eq!(names, expect);
+    assert_eq!(figures[4]["us"]["count"], answered * 2);
+    assert_eq!(summary["load"]["loop"], "open");
+
+    let failing = [
+        "-H",
+        "x-status: 503",
+        "--closed-loop",
+        "2",
+        "--duration",
+        "20ms",
+    ];
+    let output = loadtest(&[["run", &url].as_slice(), &failing].concat());
+    assert_eq!(output.status.code(), Some(1));
+    assert!(
+        String::from_utf8(output.stdout)
+            .unwrap()
+            .contains("statuses     503: ")
+    );
+}
