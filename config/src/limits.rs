@@ -14,7 +14,8 @@ pub struct Limits {
     pub connections: usize,
     /// Bytes of a request head at most (past it: 431); at most 1 MiB, where pingora's own limit is.
     pub head_bytes: usize,
-    /// How long a shutdown waits for requests in flight, and again for the export.
+    /// How long a shutdown waits for requests in flight; the export has what they leave of it, and
+    /// 5 s at least.
     pub drain: Duration,
     /// Bytes held for capture by all exchanges together; past it bodies are marked truncated.
     pub capture_bytes: usize,

@@ -122,6 +122,12 @@ impl ProxyHttp for Phases {
     /// Nothing: the default installs an inert compressor for every request.
     fn init_downstream_modules(&self, _modules: &mut HttpModules) {}
 
+    async fn early_request_filter(&self, session: &mut Session, _ctx: &mut Ctx) -> Result<()> {
+        // Without it a client that sends two requests at once (RFC 9112, section 9.3.2) gets 400.
+        session.set_pipelining_enabled(true);
+        Ok(())
+    }
+
     async fn request_filter(&self, session: &mut Session, ctx: &mut Ctx) -> Result<bool> {
         let Some(state) = self.0.route(session.req_header()) else {
             answer::refuse(session, ctx, 404, "no_route", "no route takes this request").await;
@@ -233,15 +239,16 @@ impl ProxyHttp for Phases {
 
     async fn response_filter(
         &self,
-        _session: &mut Session,
+        session: &mut Session,
         head: &mut ResponseHeader,
         ctx: &mut Ctx,
-    ) -> Result<()>
-    where
-        Ctx: Send + Sync,
-    {
+    ) -> Result<()> {
         if !is_final(head.status) {
             return Ok(());
+        }
+        if head.status == StatusCode::SWITCHING_PROTOCOLS {
+            // A WebSocket's client may be silent for as long as it likes.
+            session.set_read_timeout(None);
         }
         ctx.status = Some(head.status.as_u16());
         ctx.capture

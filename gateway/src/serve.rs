@@ -8,7 +8,7 @@ use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::mpsc::SyncSender;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use offpath_config::Config;
@@ -42,6 +42,10 @@ pub(crate) struct Serving {
     pub(crate) stop: Option<oneshot::Receiver<()>>,
 }
 
+/// The export gets what requests leave of `limits.drain`, and at least this much: what was cut
+/// at the deadline is to be recorded too.
+const FLUSHING: Duration = Duration::from_secs(5);
+
 /// Runs until a signal ends it. What went on after the last request is in the answer.
 pub(crate) fn serve(config: &Config, serving: Serving) -> anyhow::Result<Drained> {
     pingora_rustls::install_default_crypto_provider();
@@ -60,8 +64,11 @@ pub(crate) fn serve(config: &Config, serving: Serving) -> anyhow::Result<Drained
         .and_then(|parts| runtime.block_on(parts.run(config, serving)));
     // Drops what is still under way, which hands it off with the reason `shutdown`.
     runtime.shutdown_timeout(CLOSING);
-    let drained = pipeline.drain(config.limits.drain);
-    served.map(|()| drained)
+    let left = served.as_ref().map_or(Duration::ZERO, |deadline| {
+        deadline.saturating_duration_since(Instant::now())
+    });
+    let drained = pipeline.drain(left.max(FLUSHING));
+    served.map(|_| drained)
 }
 
 /// Everything that runs.
@@ -117,7 +124,8 @@ impl Parts {
         })
     }
 
-    async fn run(mut self, config: &Config, serving: Serving) -> anyhow::Result<()> {
+    /// Serves until told to stop, then until the last request ends; gives the drain's deadline.
+    async fn run(mut self, config: &Config, serving: Serving) -> anyhow::Result<Instant> {
         addresses(config).try_for_each(bindable)?;
         let mut signals = Signals::listen()?;
         upstream::resolve(&self.upstreams).await;
@@ -130,7 +138,7 @@ impl Parts {
         tasks.spawn(async move { self.telemetry.start_service(None, telemetry_watch, 1).await });
         tasks.spawn(async move { self.admin.start_service(None, ops_watch, 1).await });
         tasks.spawn(upstream::watch(self.upstreams));
-        let mut proxy = tokio::task::JoinSet::new();
+        let mut proxy = JoinSet::new();
         proxy.spawn(async move { self.proxy.start_service(None, proxy_watch, 1).await });
         self.ops.ready.store(true, Relaxed);
         info!(version = env!("CARGO_PKG_VERSION"), "offpath is ready.");
@@ -146,13 +154,14 @@ impl Parts {
             _ = proxy.join_next() => anyhow::bail!("the listeners could not be started"),
             _ = tasks.join_next() => anyhow::bail!("telemetry or admin could not be started"),
         }
+        let deadline = Instant::now() + config.limits.drain;
         self.ops.ready.store(false, Relaxed);
         stop_proxy.send_replace(true);
         let in_flight = self.ops.in_flight.count();
         info!(in_flight, "Draining.");
         tokio::select! {
             () = self.ops.in_flight.idle() => {}
-            () = tokio::time::sleep(config.limits.drain) => {
+            () = tokio::time::sleep_until(deadline.into()) => {
                 let cut = self.ops.in_flight.count();
                 warn!(cut, "Requests are cut: limits.drain is over.");
             }
@@ -160,7 +169,7 @@ impl Parts {
         }
         // The last responses' connections close by themselves.
         drop(tokio::time::timeout(CLOSING, proxy.join_next()).await);
-        Ok(())
+        Ok(deadline)
     }
 }
 

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tracing::{info, warn};
+use tracing::{debug, info, warn};
 
 use super::{EndpointState, Upstream};
 
@@ -42,6 +42,6 @@ async fn look_up(endpoint: &EndpointState) {
             warn!(%error, endpoint = &*template.original, "Endpoint cannot be resolved yet.");
         }
         // The last addresses stay in use: a name server's bad moment is no outage.
-        Err(error) => warn!(%error, endpoint = &*template.original, "Resolving failed."),
+        Err(error) => debug!(%error, endpoint = &*template.original, "Resolving failed."),
     }
 }
