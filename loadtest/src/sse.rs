@@ -104,6 +104,7 @@ mod tests {
         check("data: a\n\ndata: [DONE]\n\n", &["a", "[DONE]"]);
         check("data: a\r\n\r\ndata:b\r\rdata:  c\n\n", &["a", "b", " c"]);
         check("event: x\nid: 1\ndata: {\ndata: }\n\n", &["{\n}"]);
+        check("data: {\r\ndata: }\r\n\r\n", &["{\n}"]);
         check(": keep-alive\n\nevent: ping\n\ndata: é\n\n", &["é"]);
         check("data\n\ndata:\n\ndatum: x\n\n", &["", ""]);
         check("data: never ended\n", &[]);

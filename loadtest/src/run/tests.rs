@@ -91,7 +91,8 @@ async fn waiting_for_a_connection_is_in_the_latency_from_the_intended_start() {
     // Ten answers of 20 ms one after the other; the last one was due at 90 ms.
     let latency = summary.figure("latency").unwrap();
     assert!(latency.max >= 200_000 - 90_000, "{summary}");
-    assert!(!summary.degraded.is_empty() || summary.rate.achieved >= 95.0);
+    // The last send was not before 180 ms: at most 56/s.
+    assert!(!summary.degraded.is_empty(), "{summary}");
 }
 
 #[tokio::test]
