@@ -1,0 +1,162 @@
+//! A sink that takes OTLP over HTTP and keeps what came.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
+
+use bytes::Bytes;
+use prost::Message as _;
+use serde_json::Value;
+
+use crate::otlp::{self, ExportTraceServiceRequest};
+use crate::{Upstream, Wire, eventually};
+
+/// A running collector.
+pub struct Collector {
+    endpoint: Upstream,
+    spans: Arc<Mutex<Vec<Span>>>,
+}
+
+/// A span as it arrived.
+#[derive(Clone, Debug)]
+pub struct Span {
+    /// In hexadecimal.
+    pub trace_id: String,
+    /// In hexadecimal.
+    pub id: String,
+    /// In hexadecimal; empty for none.
+    pub parent: String,
+    /// Its name.
+    pub name: String,
+    /// Its status' message, where the status is ERROR.
+    pub error: Option<String>,
+    /// How long it took, in nanoseconds.
+    pub nanos: u64,
+    /// Its attributes; of doubled keys the last.
+    pub attributes: BTreeMap<String, Value>,
+    /// Trace and span ids of its links.
+    pub links: Vec<(String, String)>,
+}
+
+/// The spans of one exchange.
+#[derive(Clone, Debug)]
+pub struct Trace {
+    /// The exchange as its client saw it.
+    pub root: Span,
+    /// The upstream call, where there was one.
+    pub call: Option<Span>,
+}
+
+impl Collector {
+    /// Takes all that comes.
+    pub async fn start() -> Self {
+        let spans = Arc::new(Mutex::new(Vec::new()));
+        let kept = Arc::clone(&spans);
+        let endpoint = Upstream::script(move |_, wire| take(wire, Arc::clone(&kept))).await;
+        Self { endpoint, spans }
+    }
+
+    /// Where spans are posted to.
+    pub fn endpoint(&self) -> String {
+        format!("{}/v1/traces", self.endpoint.url())
+    }
+
+    /// All that came so far, in their order. A doubled delivery shows as two.
+    pub fn traces(&self) -> Vec<Trace> {
+        let spans = self.spans.lock().unwrap();
+        let is_root = |span: &&Span| span.attributes.contains_key("offpath.route");
+        let trace = |root: &Span| Trace {
+            root: root.clone(),
+            call: spans.iter().find(|span| span.parent == root.id).cloned(),
+        };
+        spans.iter().filter(is_root).map(trace).collect()
+    }
+
+    /// All that came, once there are so many.
+    pub async fn wait_for(&self, count: usize) -> Vec<Trace> {
+        eventually("traces at the collector", async || {
+            Some(self.traces()).filter(|traces| traces.len() >= count)
+        })
+        .await
+    }
+
+    /// The only trace.
+    pub async fn trace(&self) -> Trace {
+        let mut traces = self.wait_for(1).await;
+        assert_eq!(traces.len(), 1, "{traces:#?}");
+        traces.remove(0)
+    }
+}
+
+impl Trace {
+    /// An attribute of the root; null where it is absent.
+    pub fn value(&self, key: &str) -> Value {
+        self.root.attributes.get(key).cloned().unwrap_or_default()
+    }
+
+    /// A text attribute of the root.
+    pub fn text(&self, key: &str) -> String {
+        self.value(key).as_str().unwrap_or_default().to_owned()
+    }
+
+    /// A root attribute that holds JSON text, read.
+    pub fn json(&self, key: &str) -> Value {
+        serde_json::from_str(&self.text(key)).unwrap_or_else(|error| {
+            panic!(
+                "`{key}` is no JSON: {error}: {:?}",
+                self.root.attributes.get(key)
+            )
+        })
+    }
+}
+
+async fn take(mut wire: Wire, kept: Arc<Mutex<Vec<Span>>>) {
+    while let Some(head) = wire.try_head().await {
+        let body = wire.body(&head).await;
+        kept.lock().unwrap().extend(read(body));
+        wire.send(
+            "HTTP/1.1 200 OK\r\ncontent-type: application/x-protobuf\r\ncontent-length: 0\r\n\r\n",
+        )
+        .await;
+    }
+}
+
+fn read(body: Bytes) -> Vec<Span> {
+    let request = ExportTraceServiceRequest::decode(body).expect("a batch is OTLP");
+    let scopes = request
+        .resource_spans
+        .into_iter()
+        .flat_map(|resource| resource.scope_spans);
+    scopes
+        .flat_map(|scope| scope.spans)
+        .map(Span::from)
+        .collect()
+}
+
+impl From<otlp::Span> for Span {
+    fn from(span: otlp::Span) -> Self {
+        let status = span.status.unwrap_or_default();
+        let value = |value: Option<otlp::AnyValue>| value.map(Value::from).unwrap_or_default();
+        let attributes = span.attributes.into_iter();
+        let links = span.links.into_iter();
+        Self {
+            trace_id: hex(&span.trace_id),
+            id: hex(&span.span_id),
+            parent: hex(&span.parent_span_id),
+            name: span.name,
+            error: (status.code == 2).then_some(status.message),
+            nanos: span
+                .end_time_unix_nano
+                .saturating_sub(span.start_time_unix_nano),
+            attributes: attributes
+                .map(|pair| (pair.key, value(pair.value)))
+                .collect(),
+            links: links
+                .map(|link| (hex(&link.trace_id), hex(&link.span_id)))
+                .collect(),
+        }
+    }
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}

@@ -1,0 +1,224 @@
+//! The real gateway as a process of its own, and its configuration.
+
+use std::fs::{self, File};
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::time::Instant;
+
+use rustix::process::{Pid, Signal, kill_process};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+use crate::{Authority, Collector, Metrics, PATIENCE, ask, eventually, free_address, offpath};
+
+/// A gateway that is not started yet. JSON is YAML, so the configuration is a JSON value.
+pub struct Setup {
+    config: Value,
+    environment: Vec<(String, String)>,
+}
+
+/// A running gateway. Killed on drop; its log is shown when the test fails.
+pub struct Gateway {
+    child: Child,
+    address: SocketAddr,
+    telemetry: SocketAddr,
+    admin: SocketAddr,
+    folder: TempDir,
+}
+
+/// A gateway that ended by itself.
+#[derive(Debug)]
+pub struct Stopped {
+    /// How.
+    pub status: ExitStatus,
+    /// All it said.
+    pub log: String,
+}
+
+impl Gateway {
+    /// One listener, one upstream `model`, one route `model` that takes everything and keeps all,
+    /// and a sink that nobody listens on.
+    pub fn before(endpoint: impl AsRef<str>) -> Setup {
+        let config = json!({
+            "listeners": [{}],
+            "limits": {},
+            "upstreams": {"model": {"endpoints": [endpoint.as_ref()]}},
+            "routes": [{"name": "model", "upstream": "model"}],
+            "export": {"sinks": {"nowhere": {"type": "otlp", "endpoint": "http://127.0.0.1:9/v1/traces"}}},
+        });
+        Setup {
+            config,
+            environment: Vec::new(),
+        }
+    }
+
+    /// Where it takes requests.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// The same as a URL, without a slash at its end.
+    pub fn url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    /// Where its probes are.
+    pub fn telemetry(&self) -> SocketAddr {
+        self.telemetry
+    }
+
+    /// `/metrics`, as of now.
+    pub async fn metrics(&self) -> Metrics {
+        let (status, page) = ask(self.telemetry, "/metrics")
+            .await
+            .expect("telemetry answers");
+        assert_eq!(status, 200);
+        Metrics::parse(&String::from_utf8_lossy(&page))
+    }
+
+    /// `/status`, as of now.
+    pub async fn status(&self) -> Value {
+        let (status, page) = ask(self.admin, "/status").await.expect("admin answers");
+        assert_eq!(status, 200);
+        serde_json::from_slice(&page).expect("status is JSON")
+    }
+
+    /// The account of the first route at its first sink, once `settled` says so.
+    pub async fn account(&self, settled: impl Fn(&Value) -> bool) -> Value {
+        eventually("an account that is settled", async || {
+            let status = self.status().await;
+            let account = status["export"]["routes"][0]["sinks"][0].clone();
+            settled(&account).then_some(account)
+        })
+        .await
+    }
+
+    /// What it logged so far.
+    pub fn log(&self) -> String {
+        log(self.folder.path())
+    }
+
+    /// Asks it to stop, as an orchestrator does.
+    pub fn ask_to_stop(&self) {
+        let pid = Pid::from_raw(i32::try_from(self.child.id()).unwrap()).unwrap();
+        kill_process(pid, Signal::TERM).expect("the process is there");
+    }
+
+    /// Asks it to stop, and waits until it did.
+    pub async fn terminate(self) -> Stopped {
+        self.ask_to_stop();
+        self.stopped().await
+    }
+
+    /// Waits until it stops.
+    pub async fn stopped(mut self) -> Stopped {
+        let ended = || std::future::ready(self.child.try_wait().unwrap());
+        let status = eventually("the gateway's end", ended).await;
+        Stopped {
+            status,
+            log: self.log(),
+        }
+    }
+}
+
+impl Setup {
+    /// Sets one key, named by its path: `routes/0/trace/context`. What is missing on the way is made.
+    pub fn set(mut self, path: &str, value: impl Into<Value>) -> Self {
+        let place = path.split('/').fold(&mut self.config, |place, key| {
+            match (key.parse::<usize>(), place.is_array()) {
+                (Ok(index), true) => &mut place[index],
+                _ => &mut place[key],
+            }
+        });
+        *place = value.into();
+        self
+    }
+
+    /// Clients need TLS, under this authority's certificate for `localhost`.
+    pub fn listen_tls(self, authority: &Authority) -> Self {
+        let tls = json!({"cert": authority.cert(), "key": authority.key()});
+        self.set("listeners/0/tls", tls)
+    }
+
+    /// Traces go to this collector, at once.
+    pub fn collect(self, collector: &Collector) -> Self {
+        let sink = json!({"type": "otlp", "endpoint": collector.endpoint(), "compression": "none"});
+        self.set("export/sinks", json!({"collector": sink}))
+            .set("export/batch/linger", "1ms")
+    }
+
+    /// A variable of its environment, which is otherwise free of MLflow's.
+    pub fn env(mut self, name: &str, value: &str) -> Self {
+        self.environment.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
+    /// Starts it, and waits until it is ready.
+    pub async fn start(mut self) -> Gateway {
+        let folder = tempfile::tempdir().unwrap();
+        let [address, telemetry, admin] = [(); 3].map(|()| free_address());
+        self.config["listeners"][0]["address"] = address.to_string().into();
+        self.config["telemetry"]["address"] = telemetry.to_string().into();
+        self.config["admin"]["address"] = admin.to_string().into();
+        let file = folder.path().join("offpath.yaml");
+        fs::write(&file, serde_json::to_vec_pretty(&self.config).unwrap()).unwrap();
+        let child = spawn(&file, folder.path(), &self.environment);
+        let mut gateway = Gateway {
+            child,
+            address,
+            telemetry,
+            admin,
+            folder,
+        };
+        let deadline = Instant::now() + PATIENCE;
+        while !matches!(ask(telemetry, "/readyz").await, Some((200, _))) {
+            let ended = gateway.child.try_wait().unwrap();
+            assert!(ended.is_none(), "the gateway did not start: {ended:?}");
+            assert!(
+                Instant::now() < deadline,
+                "the gateway is not ready in time"
+            );
+            tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+        }
+        gateway
+    }
+}
+
+impl Drop for Gateway {
+    fn drop(&mut self) {
+        // It may have ended by itself.
+        self.child.kill().ok();
+        self.child.wait().ok();
+        if std::thread::panicking() {
+            eprintln!("--- the gateway's log\n{}---", self.log());
+        }
+    }
+}
+
+fn spawn(config: &Path, folder: &Path, environment: &[(String, String)]) -> Child {
+    let log = File::create(log_file(folder)).unwrap();
+    let mut command = Command::new(offpath());
+    command
+        .args(["run", "--config"])
+        .arg(config)
+        .stdin(Stdio::null());
+    command.stdout(log.try_clone().unwrap()).stderr(log);
+    for (name, _) in std::env::vars_os() {
+        if name.to_string_lossy().starts_with("MLFLOW_") {
+            command.env_remove(&name);
+        }
+    }
+    command
+        .env_remove("RUST_LOG")
+        .envs(environment.iter().cloned());
+    command.spawn().expect("the binary runs")
+}
+
+fn log(folder: &Path) -> String {
+    fs::read_to_string(log_file(folder)).unwrap_or_default()
+}
+
+fn log_file(folder: &Path) -> PathBuf {
+    folder.join("log")
+}

@@ -1,0 +1,89 @@
+//! Certificates of a test's own authority.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
+use rustls::crypto::ring;
+use rustls::pki_types::PrivateKeyDer;
+use rustls::{ClientConfig, RootCertStore, ServerConfig};
+use tempfile::TempDir;
+use tokio_rustls::{TlsAcceptor, TlsConnector};
+
+/// An authority, and one certificate under it for `localhost`. Its files go with it.
+pub struct Authority {
+    issuer: CertifiedIssuer<'static, KeyPair>,
+    leaf: rcgen::Certificate,
+    key: KeyPair,
+    folder: TempDir,
+}
+
+impl Authority {
+    /// A new one, which nobody else trusts.
+    pub fn new() -> Self {
+        let mut params = CertificateParams::new(Vec::new()).unwrap();
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        let issuer = CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap();
+        let key = KeyPair::generate().unwrap();
+        let leaf = CertificateParams::new(vec!["localhost".to_owned()]).unwrap();
+        let leaf = leaf.signed_by(&key, &issuer).unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        let write = |name, pem: String| std::fs::write(folder.path().join(name), pem).unwrap();
+        write("ca.pem", issuer.pem());
+        write("cert.pem", leaf.pem());
+        write("key.pem", key.serialize_pem());
+        Self {
+            issuer,
+            leaf,
+            key,
+            folder,
+        }
+    }
+
+    /// File of the authority's certificate.
+    pub fn ca(&self) -> PathBuf {
+        self.folder.path().join("ca.pem")
+    }
+
+    /// File of the certificate for `localhost`.
+    pub fn cert(&self) -> PathBuf {
+        self.folder.path().join("cert.pem")
+    }
+
+    /// File of its key.
+    pub fn key(&self) -> PathBuf {
+        self.folder.path().join("key.pem")
+    }
+
+    /// A server's side, under the certificate for `localhost`.
+    pub fn acceptor(&self, protocols: &[&[u8]]) -> TlsAcceptor {
+        let key = PrivateKeyDer::Pkcs8(self.key.serialize_der().into());
+        let mut config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_no_client_auth()
+            .with_single_cert(vec![self.leaf.der().clone()], key)
+            .unwrap();
+        config.alpn_protocols = protocols.iter().map(|name| name.to_vec()).collect();
+        TlsAcceptor::from(Arc::new(config))
+    }
+
+    /// A client's side that trusts this authority alone.
+    pub fn connector(&self, protocols: &[&[u8]]) -> TlsConnector {
+        let mut roots = RootCertStore::empty();
+        roots.add(self.issuer.der().clone()).unwrap();
+        let mut config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_root_certificates(roots)
+            .with_no_client_auth();
+        config.alpn_protocols = protocols.iter().map(|name| name.to_vec()).collect();
+        TlsConnector::from(Arc::new(config))
+    }
+}
+
+impl Default for Authority {
+    fn default() -> Self {
+        Self::new()
+    }
+}
