@@ -75,6 +75,14 @@ pub(crate) fn ratio(text: &str) -> Result<f64, String> {
         .ok_or_else(|| format!("`{text}` is not a number from 0 to 1"))
 }
 
+/// A number of events per second, more than 0.
+pub(crate) fn rate(text: &str) -> Result<f64, String> {
+    text.parse()
+        .ok()
+        .filter(|rate: &f64| *rate > 0.0 && rate.is_finite())
+        .ok_or_else(|| format!("`{text}` is not a number of more than 0"))
+}
+
 /// A whole number of at least 1, at most a thousand millions.
 pub(crate) fn count(text: &str) -> Result<usize, String> {
     whole(text, 1, 1_000_000_000)
@@ -202,6 +210,12 @@ mod tests {
             ratio,
             &["", "-0.1", "1.0001", "NaN", "inf", ".nan", "half", "5%"],
         );
+    }
+
+    #[test]
+    fn rates_are_positive() {
+        check(rate, &[("10", 10.0), ("0.5", 0.5)]);
+        refuse(rate, &["", "0", "-1", "inf", "NaN", "10/s"]);
     }
 
     #[test]

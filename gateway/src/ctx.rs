@@ -39,7 +39,10 @@ pub(crate) struct Admitted {
     pub(crate) propagation: Propagation,
     /// For the upstream: the client's own, or made.
     pub(crate) request_id: Box<str>,
-    pub(crate) kept: bool,
+    /// The head decision: the sampled flag that offpath sends.
+    pub(crate) sampled: bool,
+    /// Whether it is kept, or may be by a rule.
+    pub(crate) may_keep: bool,
 }
 
 impl Ctx {
@@ -59,9 +62,9 @@ impl Ctx {
         }
     }
 
-    /// `tr-<32 hex>`, MLflow's form of the trace id, where the exchange is kept.
+    /// `tr-<32 hex>`, MLflow's form of the trace id, where the exchange may be kept.
     pub(crate) fn trace_id(&self) -> Option<String> {
-        let admitted = self.route.as_ref().filter(|admitted| admitted.kept)?;
+        let admitted = self.route.as_ref().filter(|admitted| admitted.may_keep)?;
         Some(format!("tr-{}", admitted.propagation.ids.trace_id))
     }
 
@@ -93,8 +96,17 @@ impl Ctx {
             upstream: self.peer.as_ref().map(|peer| peer.1),
             ..outcome
         };
-        if let Some(exchange) = self.capture.finish(now, outcome) {
-            self.gateway.export.offer(exchange);
+        let finished = self.capture.finish(now, outcome);
+        let metrics = self.metrics();
+        match finished {
+            Some(finished) => {
+                metrics.kept.inc();
+                if finished.short {
+                    metrics.keep_truncated.inc();
+                }
+                self.gateway.export.offer(finished.exchange);
+            }
+            None => metrics.not_kept.inc(),
         }
     }
 }

@@ -31,6 +31,7 @@ pub(crate) struct Metrics {
     first_byte: HistogramVec,
     overhead: HistogramVec,
     exchanges: IntCounterVec,
+    keep_truncated: IntCounterVec,
     capture_bytes: IntGauge,
     /// Connections refused because `limits.connections` were open.
     pub(crate) connections_refused: IntCounter,
@@ -50,6 +51,7 @@ pub(crate) struct RouteMetrics {
     pub(crate) overhead_body: Histogram,
     pub(crate) kept: IntCounter,
     pub(crate) not_kept: IntCounter,
+    pub(crate) keep_truncated: IntCounter,
 }
 
 impl Metrics {
@@ -97,6 +99,11 @@ impl Metrics {
                 "Exchanges by what was decided about keeping them.",
                 &["route", "decision"],
             )?,
+            keep_truncated: counter(
+                "offpath_keep_truncated_total",
+                "Exchanges kept by a rule whose bodies limits.capture_bytes had no room for.",
+                &["route"],
+            )?,
             capture_bytes: registered(
                 registry,
                 IntGauge::new(
@@ -129,6 +136,7 @@ impl Metrics {
             overhead_body: overhead("body"),
             kept: exchanges("kept"),
             not_kept: exchanges("not_kept"),
+            keep_truncated: self.keep_truncated.with_label_values(&[route]),
         }
     }
 

@@ -1,10 +1,11 @@
 //! One route, compiled for the request path: everything a request needs without a look-up.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use http::HeaderName;
-use offpath_config::{CaptureLevel, Config, ResponseHeaders, Source, TraceContextMode};
-use offpath_filters::Sampler;
+use offpath_config::{CaptureLevel, Config, ResponseHeaders, SampleBy, Source, TraceContextMode};
+use offpath_filters::{KeepRules, Sampler};
 use offpath_trace::{self as trace, Level, Plan};
 
 use crate::metrics::{Metrics, RouteMetrics};
@@ -26,6 +27,7 @@ pub(crate) struct RouteState {
 #[derive(Debug)]
 pub(crate) struct Tracing {
     pub(crate) sampler: Sampler,
+    pub(crate) rules: Option<Arc<KeepRules>>,
     pub(crate) max_body: usize,
     pub(crate) plan: Arc<Plan>,
 }
@@ -50,15 +52,27 @@ pub(crate) fn compile(
             upstream: Arc::clone(upstream),
             context: route.trace.context,
             headers: route.headers.clone(),
-            tracing: level.map(|level| Tracing {
-                sampler: Sampler::new(route.sampling.ratio),
-                max_body: route.capture.max_body,
-                plan: Arc::new(plan(index, route, level)),
-            }),
+            tracing: level.map(|level| tracing(index, route, level)),
             metrics: metrics.route(&route.name),
         }))
     };
     config.routes.iter().enumerate().filter_map(state).collect()
+}
+
+fn tracing(index: usize, route: &offpath_config::Route, level: Level) -> Tracing {
+    let (sampling, now) = (&route.sampling, Instant::now());
+    let plan = plan(index, route, level);
+    let key = match sampling.by {
+        SampleBy::Trace => Vec::new(),
+        SampleBy::Session => plan.session.clone(),
+        SampleBy::User => plan.user.clone(),
+    };
+    Tracing {
+        sampler: Sampler::new(sampling, key, now),
+        rules: KeepRules::new(&sampling.keep, now).map(Arc::new),
+        max_body: route.capture.max_body,
+        plan: Arc::new(plan),
+    }
 }
 
 fn plan(index: usize, route: &offpath_config::Route, level: Level) -> Plan {

@@ -74,13 +74,38 @@ pub struct Ids {
 pub enum KeptBecause {
     /// The route's sampling ratio took it.
     Ratio,
+    /// The caller had sampled it.
+    Parent,
+    /// It failed: status 5xx, or an end other than a complete one.
+    Error,
+    /// It took longer than the route's limit.
+    Slow,
+    /// Its response body began later than the route's limit.
+    FirstByte,
+    /// One of its bodies is larger than the route's limit.
+    Large,
 }
 
 impl KeptBecause {
+    /// Every reason there is, in the order in which they are looked at.
+    pub const ALL: [Self; 6] = [
+        Self::Ratio,
+        Self::Parent,
+        Self::Error,
+        Self::Slow,
+        Self::FirstByte,
+        Self::Large,
+    ];
+
     /// As in `offpath.kept_because` and the metrics.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Ratio => "ratio",
+            Self::Parent => "parent",
+            Self::Error => "error",
+            Self::Slow => "slow",
+            Self::FirstByte => "first_byte",
+            Self::Large => "large",
         }
     }
 }

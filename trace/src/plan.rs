@@ -1,8 +1,9 @@
 //! What a route wants of its traces, compiled once and shared by its exchanges.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
-use http::HeaderName;
+use http::{HeaderMap, HeaderName};
 
 /// What a route wants of its traces.
 #[derive(Clone, Debug)]
@@ -43,4 +44,15 @@ pub enum Source {
     Constant(Arc<str>),
     /// A request header's first value.
     Header(HeaderName),
+}
+
+impl Source {
+    /// What it says of a request with these header fields; an empty value says nothing.
+    pub fn of_head<'a>(&'a self, headers: &'a HeaderMap) -> Option<Cow<'a, str>> {
+        let value = match self {
+            Self::Constant(value) => Cow::Borrowed(&**value),
+            Self::Header(name) => String::from_utf8_lossy(headers.get(name)?.as_bytes()),
+        };
+        (!value.is_empty()).then_some(value)
+    }
 }

@@ -56,6 +56,10 @@ fn a_sink_is_told_the_load_of_its_worst_route() {
     check_load("    capture: {level: metadata}", 1000, 100.0, 409_600.0);
     check_load("    capture: {level: off}", 1000, 0.0, 0.0);
     check_load("    capture: {max_body: 100}", 1000, 100.0, 100.0 * 4296.0);
+    let rules = "    sampling: {ratio: 0.5, keep: {errors: true, max_per_second: 5}}";
+    check_load(rules, 1000, 55.0, 55.0 * 5096.0);
+    let capped = "    sampling: {max_per_second: 2}";
+    check_load(capped, 1000, 2.0, 2.0 * 5096.0);
     let second =
         "    sampling: {ratio: 0.5}\n  - {name: b, upstream: model, sampling: {ratio: 0.25}}";
     check_load(second, 1000, 50.0, 50.0 * 5096.0);

@@ -124,8 +124,20 @@ fn route_defaults_are_the_documented_ones() {
     let config = minimal();
     let route = &config.routes[0];
     assert_eq!(route.matcher.path, PathMatch::Any);
-    assert_eq!(route.sampling.ratio, 1.0);
-    assert_eq!(route.sampling.by, SampleBy::Trace);
+    let sampling = Sampling {
+        ratio: 1.0,
+        by: SampleBy::Trace,
+        parent: ParentPolicy::Ignore,
+        max_per_second: None,
+        keep: Keep {
+            errors: false,
+            slower_than: None,
+            first_byte_slower_than: None,
+            larger_than: None,
+            max_per_second: 10.0,
+        },
+    };
+    assert_eq!(route.sampling, sampling);
     assert_eq!(route.capture.level, CaptureLevel::Full);
     assert_eq!(route.capture.max_body, 8 << 20);
     assert_eq!(route.sinks, ["mlflow".into()]);
@@ -241,7 +253,20 @@ fn the_full_example_sets_routes() {
     };
     assert_eq!(route.matcher, matcher);
     assert_eq!(&*route.upstream, "support-llm");
-    assert_eq!(route.sampling.ratio, 0.05);
+    let sampling = Sampling {
+        ratio: 0.05,
+        by: SampleBy::Session,
+        parent: ParentPolicy::Cap,
+        max_per_second: Some(0.5),
+        keep: Keep {
+            errors: true,
+            slower_than: Some(secs(5)),
+            first_byte_slower_than: Some(secs(2)),
+            larger_than: Some(1 << 20),
+            max_per_second: 3.0,
+        },
+    };
+    assert_eq!(route.sampling, sampling);
     assert_eq!(route.capture.level, CaptureLevel::Metadata);
     assert_eq!(route.capture.max_body, 1_000_000);
     assert_eq!(route.sinks, ["collector".into()]);

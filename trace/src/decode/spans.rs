@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime};
 
 use http::Version;
 
-use crate::{EndReason, Exchange, Level, Link, Source, Span, SpanKind, Status, Text};
+use crate::{EndReason, Exchange, Level, Link, Span, SpanKind, Status, Text};
 
 use super::attributes::Attributes;
 use super::defect::Defect;
@@ -223,6 +223,7 @@ fn put_http(attributes: &mut Attributes, exchange: &Exchange) {
 /// Whose exchange it is, and the searchable tags.
 fn put_identity(attributes: &mut Attributes, exchange: &Exchange) {
     let plan = &exchange.plan;
+    let headers = &exchange.request.headers;
     let mut tag = |key: &str, value: &str| {
         let value = text::cut(value, TAG_BYTES_MAX);
         attributes.put_new(format!("mlflow.traceTag.{key}"), value.into());
@@ -232,12 +233,12 @@ fn put_identity(attributes: &mut Attributes, exchange: &Exchange) {
     tag("offpath.kept_because", exchange.kept.as_str());
     tag("offpath.request_id", &exchange.request_id);
     for (key, source) in &plan.tags {
-        if let Some(value) = value_of(source, exchange) {
+        if let Some(value) = source.of_head(headers) {
             tag(key, &value);
         }
     }
     for (key, sources) in [("user.id", &plan.user), ("session.id", &plan.session)] {
-        let value = sources.iter().find_map(|source| value_of(source, exchange));
+        let value = sources.iter().find_map(|source| source.of_head(headers));
         let value = value
             .as_deref()
             .map(|value| text::cut(value, IDENTITY_BYTES_MAX));
@@ -246,23 +247,12 @@ fn put_identity(attributes: &mut Attributes, exchange: &Exchange) {
     // The trace's tags are the caller's in `join`: as attributes, these can be searched.
     if plan.join {
         for (key, source) in &plan.tags {
-            if let Some(value) = value_of(source, exchange) {
+            if let Some(value) = source.of_head(headers) {
                 let value = text::cut(&value, TAG_BYTES_MAX);
                 attributes.put_new(key.to_string(), value.into());
             }
         }
     }
-}
-
-/// What a source says of this exchange; an empty value says nothing.
-fn value_of<'a>(source: &'a Source, exchange: &'a Exchange) -> Option<Cow<'a, str>> {
-    let value = match source {
-        Source::Constant(value) => Cow::Borrowed(&**value),
-        Source::Header(name) => {
-            String::from_utf8_lossy(exchange.request.headers.get(name)?.as_bytes())
-        }
-    };
-    (!value.is_empty()).then_some(value)
 }
 
 fn protocol_version(version: Version) -> Option<&'static str> {

@@ -32,6 +32,22 @@ fn routes_are_named_once_and_refer_to_what_exists() {
         "9: routes[0].sampling.ratio: `1.5` is not a number",
     );
     check_route(
+        "sampling: {parent: obey}",
+        "9: routes[0].sampling.parent: `obey` is not one of `ignore`",
+    );
+    check_route(
+        "sampling: {max_per_second: 0}",
+        "9: routes[0].sampling.max_per_second: `0` is not a number of more than 0",
+    );
+    check_route(
+        "sampling: {keep: {slower_than: 5}}",
+        "9: routes[0].sampling.keep.slower_than: `5` is not a time",
+    );
+    check_route(
+        "sampling: {keep: {larger_than: big}}",
+        "9: routes[0].sampling.keep.larger_than: `big` is not a size",
+    );
+    check_route(
         "capture: {level: all}",
         "9: routes[0].capture.level: `all` is not one of `full`",
     );
@@ -151,4 +167,14 @@ fn a_route_that_can_never_match_is_a_warning() {
   - {name: c, upstream: model, match: {headers: {B: 2, a: 1}}}";
     let warning = "routes[2]: route `c` never matches: route `b` before it takes the same requests";
     check_warning(headers, Some(warning));
+}
+
+#[test]
+fn sampling_by_what_has_no_source_is_a_warning() {
+    let warning =
+        "routes[1].sampling: by `user` decides by the trace, because `trace.user` names no source";
+    let by_user = "name: b, upstream: model, match: {host: b}, sampling: {by: user}";
+    check_warning(&format!("{{{by_user}}}"), Some(warning));
+    let named = "trace: {user: [{header: x-user}]}";
+    check_warning(&format!("{{{by_user}, {named}}}"), None);
 }

@@ -1,0 +1,135 @@
+//! `routes[].sampling`: which exchanges are kept.
+
+use std::time::Duration;
+
+use crate::{field::Field, units};
+
+/// Which of a route's exchanges are kept: the head decision, and rules for the end.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Sampling {
+    /// The share of exchanges kept, 0..=1; final: the route's, else the global one, else
+    /// `MLFLOW_TRACE_SAMPLING_RATIO`, else 1.
+    pub ratio: f64,
+    /// What is hashed against the ratio.
+    pub by: SampleBy,
+    /// What the sampled flag of an incoming `traceparent` may do.
+    pub parent: ParentPolicy,
+    /// Exchanges per second that the head decision keeps at most, in this process; more than 0.
+    pub max_per_second: Option<f64>,
+    /// What is kept besides, by how the exchange went.
+    pub keep: Keep,
+}
+
+/// What the head decision hashes, so that every replica decides alike.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SampleBy {
+    /// The caller's trace id where it sent one, else the exchange's own.
+    Trace,
+    /// The session's name, so that a conversation is kept whole or not at all; without one, as
+    /// [`Self::Trace`].
+    Session,
+    /// The user's name; without one, as [`Self::Trace`].
+    User,
+}
+
+/// What the sampled flag of an incoming `traceparent` may do. Without one, the ratio decides.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ParentPolicy {
+    /// Nothing.
+    Ignore,
+    /// It decides, both ways.
+    Follow,
+    /// It forbids: what the caller did not sample is not kept, the rest is up to the ratio.
+    Cap,
+}
+
+/// Rules that keep an exchange when it has ended, whatever the head decision was.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Keep {
+    /// Status 5xx, and every end but a complete one: no response, a time limit, a cut stream.
+    pub errors: bool,
+    /// Exchanges that take longer, from the request's head to the end.
+    pub slower_than: Option<Duration>,
+    /// Exchanges whose response body begins later, or not at all within that time.
+    pub first_byte_slower_than: Option<Duration>,
+    /// Exchanges of which the request or the response body has more bytes.
+    pub larger_than: Option<u64>,
+    /// Exchanges per second that rules take at most, in this process; more than 0.
+    pub max_per_second: f64,
+}
+
+impl Default for Keep {
+    fn default() -> Self {
+        Self {
+            errors: false,
+            slower_than: None,
+            first_byte_slower_than: None,
+            larger_than: None,
+            max_per_second: 10.0,
+        }
+    }
+}
+
+impl Keep {
+    /// Whether there is a rule at all.
+    pub fn any(&self) -> bool {
+        self.errors
+            || self.slower_than.is_some()
+            || self.first_byte_slower_than.is_some()
+            || self.larger_than.is_some()
+    }
+}
+
+impl Sampling {
+    /// Traces per second at most, of `rps` exchanges per second: as if every one met a rule.
+    pub(crate) fn traces_per_second(&self, rps: f64) -> f64 {
+        let head = (rps * self.ratio).min(self.max_per_second.unwrap_or(f64::INFINITY));
+        if self.keep.any() {
+            rps.min(head + self.keep.max_per_second)
+        } else {
+            head
+        }
+    }
+}
+
+pub(crate) fn read(field: &Field<'_>, ratio: f64) -> Sampling {
+    let map = field.map();
+    let by = [
+        ("trace", SampleBy::Trace),
+        ("session", SampleBy::Session),
+        ("user", SampleBy::User),
+    ];
+    let parent = [
+        ("ignore", ParentPolicy::Ignore),
+        ("follow", ParentPolicy::Follow),
+        ("cap", ParentPolicy::Cap),
+    ];
+    let keep_content = map.field("keep_content").map();
+    keep_content.field("finish_reasons").not_yet("[]");
+    keep_content.field("stream_errors").not_yet("false");
+    keep_content.field("grpc_errors").not_yet("false");
+    Sampling {
+        ratio: map.field("ratio").or(ratio, units::ratio),
+        by: map.field("by").choice(SampleBy::Trace, &by),
+        parent: map.field("parent").choice(ParentPolicy::Ignore, &parent),
+        max_per_second: map.field("max_per_second").optional(units::rate),
+        keep: keep(&map.field("keep")),
+    }
+}
+
+fn keep(field: &Field<'_>) -> Keep {
+    let map = field.map();
+    let default = Keep::default();
+    let bytes = |text: &str| units::bytes(text).map(|bytes| bytes as u64);
+    Keep {
+        errors: map.field("errors").or(default.errors, units::boolean),
+        slower_than: map.field("slower_than").optional(units::duration),
+        first_byte_slower_than: map
+            .field("first_byte_slower_than")
+            .optional(units::duration),
+        larger_than: map.field("larger_than").optional(bytes),
+        max_per_second: map
+            .field("max_per_second")
+            .or(default.max_per_second, units::rate),
+    }
+}
