@@ -49,11 +49,7 @@ pub(super) fn value(bytes: &[u8], at: usize, seen: &mut Seen) -> Result<usize, F
     loop {
         at = match bytes.get(at) {
             Some(b'"') => string(bytes, at, seen)?,
-            Some(b'-') if bytes.get(at + 1) == Some(&b'I') => {
-                seen.non_finite = true;
-                literal(bytes, at, b"-Infinity")?
-            }
-            Some(b'-' | b'0'..=b'9') => number(bytes, at)?,
+            Some(b'-' | b'0'..=b'9') => number(bytes, at, seen)?,
             Some(b'N') => {
                 seen.non_finite = true;
                 literal(bytes, at, b"NaN")?

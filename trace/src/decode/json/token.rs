@@ -21,7 +21,7 @@ pub(super) fn string(bytes: &[u8], at: usize, seen: &mut Seen) -> Result<usize, 
 
 /// Past the bytes of a string that stand for themselves, eight at a time.
 #[inline]
-fn plain(bytes: &[u8], mut at: usize) -> usize {
+pub(super) fn plain(bytes: &[u8], mut at: usize) -> usize {
     const ONES: u64 = u64::from_ne_bytes([0x01; 8]);
     const HIGH: u64 = u64::from_ne_bytes([0x80; 8]);
     // Exact up to the first hit, which is all that is asked: a borrow only runs upward.
@@ -67,10 +67,15 @@ fn escape(bytes: &[u8], at: usize, seen: &mut Seen) -> Result<usize, Fault> {
 }
 
 /// Past the number that begins at `start`.
-pub(super) fn number(bytes: &[u8], start: usize) -> Result<usize, Fault> {
+#[inline]
+pub(super) fn number(bytes: &[u8], start: usize, seen: &mut Seen) -> Result<usize, Fault> {
     let whole = start + usize::from(bytes.get(start) == Some(&b'-'));
     let mut at = match word(bytes, whole).map_or(0, leading_digits) {
         short @ 1..=7 => whole + short,
+        _ if bytes.get(whole) == Some(&b'I') => {
+            seen.non_finite = true;
+            return literal(bytes, start, b"-Infinity");
+        }
         _ => digits(bytes, whole)?,
     };
     if at - whole > 1 && bytes.get(whole) == Some(&b'0') {
