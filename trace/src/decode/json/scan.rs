@@ -49,6 +49,7 @@ pub(super) fn value(bytes: &[u8], at: usize, seen: &mut Seen) -> Result<usize, F
     loop {
         at = match bytes.get(at) {
             Some(b'"') => string(bytes, at, seen)?,
+            Some(b'-' | b'0'..=b'9') if open.top() == Some(false) => numbers(bytes, at, seen)?,
             Some(b'-' | b'0'..=b'9') => number(bytes, at, seen)?,
             Some(b'N') => {
                 seen.non_finite = true;
@@ -101,6 +102,23 @@ pub(super) fn value(bytes: &[u8], at: usize, seen: &mut Seen) -> Result<usize, F
                 None => return Err(Fault::Torn),
             }
             at += 1;
+        }
+    }
+}
+
+/// Past the number at `at` and those that follow it in its array: rows of a numeric frame are
+/// nothing else, and this loop asks nothing else.
+#[inline]
+fn numbers(bytes: &[u8], mut at: usize, seen: &mut Seen) -> Result<usize, Fault> {
+    loop {
+        at = number(bytes, at, seen)?;
+        if bytes.get(at) != Some(&b',') {
+            return Ok(at);
+        }
+        let next = at + 1 + usize::from(bytes.get(at + 1) == Some(&b' '));
+        match bytes.get(next) {
+            Some(b'-' | b'0'..=b'9') => at = next,
+            _ => return Ok(at),
         }
     }
 }
