@@ -6,7 +6,7 @@ use pingora::{Error, ErrorSource, ErrorType};
 use crate::ctx::Ctx;
 
 /// How an exchange ended, from what pingora says of it.
-pub(crate) fn outcome(error: Option<&Error>, ctx: &Ctx) -> Outcome {
+pub(crate) fn outcome(error: Option<&Error>, ctx: &mut Ctx) -> Outcome {
     let end = error.map_or(EndReason::Complete, |error| reason(error, ctx));
     let error = error.filter(|_| end != EndReason::Complete).map(describe);
     Outcome {
@@ -27,7 +27,7 @@ pub(crate) fn describe(error: &Error) -> Box<str> {
     words.into()
 }
 
-fn reason(error: &Error, ctx: &Ctx) -> EndReason {
+fn reason(error: &Error, ctx: &mut Ctx) -> EndReason {
     match (error.esource(), error.etype()) {
         // A client that closes after an early answer fails its own upload, not the exchange.
         (ErrorSource::Downstream, kind) if ctx.response_ended && *kind != ErrorType::WriteError => {
@@ -41,8 +41,11 @@ fn reason(error: &Error, ctx: &Ctx) -> EndReason {
             | ErrorType::WriteTimedout
             | ErrorType::TLSHandshakeTimedout,
         ) => EndReason::Timeout,
-        // The head came, the rest did not.
-        (ErrorSource::Upstream, _) if ctx.status.is_some() => EndReason::UpstreamCut,
+        // The upstream's head came, the rest did not. By now there is a status in either case:
+        // where no head came, that of offpath's own answer.
+        (ErrorSource::Upstream, _) if ctx.capture.marks().response_head_at().is_some() => {
+            EndReason::UpstreamCut
+        }
         _ => EndReason::UpstreamError,
     }
 }

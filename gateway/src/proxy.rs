@@ -333,7 +333,8 @@ impl ProxyHttp for Phases {
     }
 
     async fn logging(&self, _session: &mut Session, error: Option<&Error>, ctx: &mut Ctx) {
-        ctx.end(end::outcome(error, ctx));
+        let outcome = end::outcome(error, ctx);
+        ctx.end(outcome);
     }
 }
 

@@ -1,13 +1,15 @@
 //! An API that is not known: bodies as they are.
 
 use crate::decode::body::Document;
-use crate::decode::{json, url};
+use crate::decode::{content, json, url};
 use crate::{Exchange, Level, Request, Text};
 
 use super::Reading;
 
 pub(super) fn read(exchange: &Exchange, request: &Document, response: &Document) -> Reading {
-    Reading::plain(exchange, request, response)
+    let mut reading = Reading::of_request(exchange, request, None);
+    reading.outputs = content::of(response, exchange.plan.level, None);
+    reading
 }
 
 /// What a request without a body asks for.

@@ -92,19 +92,8 @@ impl Format {
 }
 
 impl Reading {
-    /// Both bodies as they are, nothing known about them.
-    fn plain(exchange: &Exchange, request: &Document, response: &Document) -> Self {
-        Self::framed(exchange, request, response, None, None)
-    }
-
-    /// Both bodies as they are, with the frames that were found in them.
-    fn framed(
-        exchange: &Exchange,
-        request: &Document,
-        response: &Document,
-        input: Option<&Frame>,
-        output: Option<&Frame>,
-    ) -> Self {
+    /// The request as it is, with the frame that was found in it, and no outputs yet.
+    fn of_request(exchange: &Exchange, request: &Document, frame: Option<&Frame>) -> Self {
         let level = exchange.plan.level;
         Self {
             root_type: "UNKNOWN",
@@ -113,9 +102,9 @@ impl Reading {
             message_format: None,
             inputs: match request.shape {
                 Shape::Empty => Some(generic::target(&exchange.request, level)),
-                _ => content::of(request, level, input),
+                _ => content::of(request, level, frame),
             },
-            outputs: content::of(response, level, output),
+            outputs: None,
             shared: Attributes::default(),
             upstream: Attributes::default(),
             in_band_error: None,

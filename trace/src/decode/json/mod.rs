@@ -6,9 +6,12 @@
 mod outline;
 mod raw;
 mod scan;
+mod token;
 mod write;
 
 pub(crate) use outline::{Member, Outline};
 pub(crate) use raw::{Kind, Raw};
-pub(crate) use scan::{Fault, document};
+pub(crate) use scan::Fault;
+#[cfg(test)]
+pub(crate) use scan::document;
 pub(crate) use write::{mend_surrogates, push_quoted, quoted};

@@ -6,6 +6,7 @@
 use std::ops::Range;
 
 use super::scan::{self, Fault, Seen};
+use super::token;
 use super::{Kind, Raw};
 
 /// Members beyond this many are checked but not remembered: what is looked for by name
@@ -174,7 +175,7 @@ impl Outline {
         if self.members.len() >= MEMBERS_MAX {
             return None;
         }
-        let key_end = scan::string(bytes, key, &mut Seen::default()).unwrap_or(key + 2) - 1;
+        let key_end = token::string(bytes, key, &mut Seen::default()).unwrap_or(key + 2) - 1;
         self.members.push(Member {
             parent,
             key: key + 1..key_end,

@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 
 use super::scan::{self, Seen};
+use super::token;
 
 /// One value's text, without the white space around it.
 ///
@@ -43,13 +44,15 @@ impl<'a> Raw<'a> {
     /// Keys as written, without quotes, and values; of anything but an object, none.
     pub(crate) fn entries(self) -> impl Iterator<Item = (&'a [u8], Raw<'a>)> {
         let mut rest = Walk::new(self.0, b'{');
-        std::iter::from_fn(move || {
-            let key_at = rest.next()?;
-            let value_at = scan::key(rest.bytes, key_at, &mut Seen::default()).ok()?;
-            let value = rest.value(value_at)?;
-            let key_end = scan::string(rest.bytes, key_at, &mut Seen::default()).ok()?;
-            Some((rest.bytes.get(key_at + 1..key_end - 1)?, value))
-        })
+        std::iter::from_fn(move || rest.entry())
+    }
+
+    /// The entries of a whole object: `None` for anything else, and for one with a fault in it.
+    pub(crate) fn checked_entries(self) -> Option<Vec<(&'a [u8], Raw<'a>)>> {
+        let mut rest = Walk::new(self.0, b'{');
+        let mut entries = Vec::with_capacity(8);
+        entries.extend(std::iter::from_fn(|| rest.entry()));
+        (rest.bytes.get(rest.at..)?.trim_ascii() == b"}").then_some(entries)
     }
 
     /// The elements; of anything but an array, none.
@@ -146,6 +149,14 @@ impl<'a> Walk<'a> {
         }
     }
 
+    fn entry(&mut self) -> Option<(&'a [u8], Raw<'a>)> {
+        let key_at = self.next()?;
+        self.bytes.get(key_at).filter(|byte| **byte == b'"')?;
+        let key_end = token::string(self.bytes, key_at, &mut Seen::default()).ok()?;
+        let value = self.value(scan::colon(self.bytes, key_end).ok()?)?;
+        Some((self.bytes.get(key_at + 1..key_end - 1)?, value))
+    }
+
     fn value(&mut self, at: usize) -> Option<Raw<'a>> {
         self.at = scan::value(self.bytes, at, &mut Seen::default()).ok()?;
         self.bytes.get(at..self.at).map(Raw)
@@ -166,6 +177,29 @@ mod tests {
         assert_eq!(raw.elements().count(), 0);
         assert_eq!(Raw(b"[]").elements().count(), 0);
     }
+
+    #[test]
+    fn only_a_whole_object_is_checked() {
+        for end in 0..=WHOLE.len() {
+            let checked = Raw(&WHOLE[..end]).checked_entries();
+            assert_eq!(checked.is_some(), end == WHOLE.len(), "{end}");
+        }
+        for bad in [
+            "[]",
+            "{} {}",
+            "{\"a\":1,}",
+            "{,}",
+            "{a:1}",
+            "{\"a\" 1}",
+            "1",
+            "",
+        ] {
+            assert!(Raw(bad.as_bytes()).checked_entries().is_none(), "{bad}");
+        }
+        assert_eq!(Raw(b"{ }").checked_entries(), Some(vec![]));
+    }
+
+    const WHOLE: &[u8] = br#"{"a" : 1 , "b":[ 2, "x" ,null], "c":{} }"#;
 
     #[test]
     fn scalars_are_read_as_what_they_are() {

@@ -4,11 +4,10 @@
 //! server is Python, whose `json` raises something other than a decode error, and so refuses a
 //! whole batch, when nesting nears 1,000 or an integer passes 4,300 digits.
 
+use super::token::{literal, number, string};
+
 /// Deeper nesting than this is a fault. Real bodies stay below 30.
 pub(crate) const DEPTH_MAX: u32 = 128;
-
-/// A longer number than this, in bytes, is a fault.
-const NUMBER_BYTES_MAX: usize = 4096;
 
 /// Why a text is not JSON, or not JSON that anyone should be handed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,11 +18,12 @@ pub(crate) enum Fault {
     Malformed,
     /// More than [`DEPTH_MAX`] open brackets.
     TooDeep,
-    /// A number of more than [`NUMBER_BYTES_MAX`] bytes.
+    /// A number of more than 4,096 bytes.
     LongNumber,
 }
 
 /// Checks that `bytes` are one JSON value and nothing else.
+#[cfg(test)]
 pub(crate) fn document(bytes: &[u8]) -> Result<(), Fault> {
     let end = value(bytes, 0, &mut Seen::default())?;
     match space(bytes, end) {
@@ -49,11 +49,8 @@ pub(super) fn value(bytes: &[u8], at: usize, seen: &mut Seen) -> Result<usize, F
     loop {
         at = match bytes.get(at) {
             Some(b'"') => string(bytes, at, seen)?,
-            Some(b'-') if bytes.get(at + 1) == Some(&b'I') => {
-                seen.non_finite = true;
-                literal(bytes, at, b"-Infinity")?
-            }
-            Some(b'-' | b'0'..=b'9') => number(bytes, at)?,
+            Some(b'-' | b'0'..=b'9') if open.top() == Some(false) => numbers(bytes, at, seen)?,
+            Some(b'-' | b'0'..=b'9') => number(bytes, at, seen)?,
             Some(b'N') => {
                 seen.non_finite = true;
                 literal(bytes, at, b"NaN")?
@@ -109,6 +106,23 @@ pub(super) fn value(bytes: &[u8], at: usize, seen: &mut Seen) -> Result<usize, F
     }
 }
 
+/// Past the number at `at` and those that follow it in its array: rows of a numeric frame are
+/// nothing else, and this loop asks nothing else.
+#[inline]
+fn numbers(bytes: &[u8], mut at: usize, seen: &mut Seen) -> Result<usize, Fault> {
+    loop {
+        at = number(bytes, at, seen)?;
+        if bytes.get(at) != Some(&b',') {
+            return Ok(at);
+        }
+        let next = at + 1 + usize::from(bytes.get(at + 1) == Some(&b' '));
+        match bytes.get(next) {
+            Some(b'-' | b'0'..=b'9') => at = next,
+            _ => return Ok(at),
+        }
+    }
+}
+
 /// Past a key at `at` and its colon: where the value begins.
 pub(super) fn key(bytes: &[u8], at: usize, seen: &mut Seen) -> Result<usize, Fault> {
     match bytes.get(at) {
@@ -116,7 +130,12 @@ pub(super) fn key(bytes: &[u8], at: usize, seen: &mut Seen) -> Result<usize, Fau
         Some(_) => return Err(Fault::Malformed),
         None => return Err(Fault::Torn),
     }
-    let end = space(bytes, string(bytes, at, seen)?);
+    colon(bytes, string(bytes, at, seen)?)
+}
+
+/// Past the colon after a key that ends at `at`: where the value begins.
+pub(super) fn colon(bytes: &[u8], at: usize) -> Result<usize, Fault> {
+    let end = space(bytes, at);
     match bytes.get(end) {
         Some(b':') => Ok(space(bytes, end + 1)),
         Some(_) => Err(Fault::Malformed),
@@ -131,136 +150,6 @@ pub(super) fn space(bytes: &[u8], mut at: usize) -> usize {
         at += 1;
     }
     at
-}
-
-/// Past the string whose opening quote is at `at`.
-pub(super) fn string(bytes: &[u8], at: usize, seen: &mut Seen) -> Result<usize, Fault> {
-    let mut at = at + 1;
-    loop {
-        at = plain(bytes, at);
-        match bytes.get(at) {
-            Some(b'"') => return Ok(at + 1),
-            Some(b'\\') => at = escape(bytes, at + 1, seen)?,
-            Some(_) => return Err(Fault::Malformed),
-            None => return Err(Fault::Torn),
-        }
-    }
-}
-
-/// Past the bytes of a string that stand for themselves, eight at a time.
-#[inline]
-fn plain(bytes: &[u8], mut at: usize) -> usize {
-    const ONES: u64 = u64::from_ne_bytes([0x01; 8]);
-    const HIGH: u64 = u64::from_ne_bytes([0x80; 8]);
-    // Exact up to the first hit, which is all that is asked: a borrow only runs upward.
-    let zero = |word: u64| word.wrapping_sub(ONES) & !word & HIGH;
-    while let Some(word) = word(bytes, at) {
-        let quote = zero(word ^ (ONES * u64::from(b'"')));
-        let backslash = zero(word ^ (ONES * u64::from(b'\\')));
-        let control = word.wrapping_sub(ONES * 0x20) & !word & HIGH;
-        let hits = quote | backslash | control;
-        if hits != 0 {
-            return at + hits.trailing_zeros() as usize / 8;
-        }
-        at += 8;
-    }
-    while let Some(0x20..=0x21 | 0x23..=0x5b | 0x5d..=0xff) = bytes.get(at) {
-        at += 1;
-    }
-    at
-}
-
-/// Past an escape whose backslash is before `at`.
-fn escape(bytes: &[u8], at: usize, seen: &mut Seen) -> Result<usize, Fault> {
-    match bytes.get(at) {
-        Some(b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't') => Ok(at + 1),
-        Some(b'u') => {
-            for digit in at + 1..at + 5 {
-                match bytes.get(digit) {
-                    Some(byte) if byte.is_ascii_hexdigit() => {}
-                    Some(_) => return Err(Fault::Malformed),
-                    None => return Err(Fault::Torn),
-                }
-            }
-            let first = (bytes.get(at + 1), bytes.get(at + 2));
-            seen.surrogates |= matches!(
-                first,
-                (Some(b'd' | b'D'), Some(b'8' | b'9' | b'a'..=b'f' | b'A'..=b'F'))
-            );
-            Ok(at + 5)
-        }
-        Some(_) => Err(Fault::Malformed),
-        None => Err(Fault::Torn),
-    }
-}
-
-fn number(bytes: &[u8], start: usize) -> Result<usize, Fault> {
-    let mut at = start + usize::from(bytes.get(start) == Some(&b'-'));
-    at = match bytes.get(at) {
-        Some(b'0') => at + 1,
-        _ => digits(bytes, at)?,
-    };
-    if bytes.get(at) == Some(&b'.') {
-        at = digits(bytes, at + 1)?;
-    }
-    if let Some(b'e' | b'E') = bytes.get(at) {
-        let sign = matches!(bytes.get(at + 1), Some(b'+' | b'-'));
-        at = digits(bytes, at + 1 + usize::from(sign))?;
-    }
-    if at - start > NUMBER_BYTES_MAX {
-        Err(Fault::LongNumber)
-    } else {
-        Ok(at)
-    }
-}
-
-/// Past one digit or more, eight at a time: long fractions are most of a numeric frame.
-#[inline]
-fn digits(bytes: &[u8], start: usize) -> Result<usize, Fault> {
-    const ZEROS: u64 = u64::from_ne_bytes([b'0'; 8]);
-    const REST: u64 = u64::from_ne_bytes([0x76; 8]);
-    const HIGH: u64 = u64::from_ne_bytes([0x80; 8]);
-    let mut at = start;
-    while let Some(word) = word(bytes, at) {
-        // A digit's byte becomes 0 to 9; adding 0x76 sets the high bit of all that is above.
-        let value = word ^ ZEROS;
-        let others = (value.wrapping_add(REST) | value) & HIGH;
-        if others != 0 {
-            at += others.trailing_zeros() as usize / 8;
-            return if at > start {
-                Ok(at)
-            } else {
-                Err(Fault::Malformed)
-            };
-        }
-        at += 8;
-    }
-    while let Some(b'0'..=b'9') = bytes.get(at) {
-        at += 1;
-    }
-    match bytes.get(at) {
-        _ if at > start => Ok(at),
-        Some(_) => Err(Fault::Malformed),
-        None => Err(Fault::Torn),
-    }
-}
-
-fn literal(bytes: &[u8], at: usize, word: &[u8]) -> Result<usize, Fault> {
-    let rest = bytes.get(at..).unwrap_or_default();
-    if rest.starts_with(word) {
-        Ok(at + word.len())
-    } else if word.starts_with(rest) {
-        Err(Fault::Torn)
-    } else {
-        Err(Fault::Malformed)
-    }
-}
-
-/// The eight bytes at `at`, the first lowest.
-#[inline]
-fn word(bytes: &[u8], at: usize) -> Option<u64> {
-    let eight = bytes.get(at..)?.first_chunk::<8>()?;
-    Some(u64::from_le_bytes(*eight))
 }
 
 /// The open brackets, one bit each: set for an object.

@@ -1,5 +1,7 @@
 //! Text to JSON strings, and escapes that no reader can use made readable.
 
+use super::token;
+
 /// `text` as a JSON string.
 pub(crate) fn quoted(text: &str) -> String {
     let mut json = Vec::with_capacity(text.len() + text.len() / 16 + 2);
@@ -11,9 +13,8 @@ pub(crate) fn quoted(text: &str) -> String {
 pub(crate) fn push_quoted(json: &mut Vec<u8>, text: &str) {
     json.push(b'"');
     let mut rest = text.as_bytes();
-    let special = |byte: &u8| *byte < 0x20 || *byte == b'"' || *byte == b'\\';
-    while let Some(at) = rest.iter().position(special) {
-        let (plain, tail) = rest.split_at(at);
+    loop {
+        let (plain, tail) = rest.split_at(token::plain(rest, 0));
         json.extend_from_slice(plain);
         let Some((byte, tail)) = tail.split_first() else {
             break;
@@ -33,7 +34,6 @@ pub(crate) fn push_quoted(json: &mut Vec<u8>, text: &str) {
         }
         rest = tail;
     }
-    json.extend_from_slice(rest);
     json.push(b'"');
 }
 

@@ -179,7 +179,6 @@ fn a_million_brackets_overflow_no_stack() {
         let decoded = Decoded::of(&stream(&[]).response_body(body(&[event.as_bytes()])));
         assert_eq!(decoded.defects, [Defect::MalformedSse]);
     };
-    #[expect(clippy::disallowed_methods, reason = "the test is about a small stack")]
     std::thread::Builder::new()
         .stack_size(128 * 1024)
         .spawn(run)

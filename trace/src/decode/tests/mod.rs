@@ -2,6 +2,7 @@
 
 mod chat;
 mod generic;
+mod golden;
 mod hostile;
 mod scoring;
 mod spans;

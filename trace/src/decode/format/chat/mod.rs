@@ -5,6 +5,7 @@ mod provider;
 mod usage;
 
 use crate::decode::body::{Document, Shape};
+use crate::decode::content;
 use crate::decode::defect::Defects;
 use crate::decode::json::{Kind, Raw};
 use crate::decode::text;
@@ -42,13 +43,16 @@ pub(super) fn read(
     response: &Document,
     defects: &mut Defects,
 ) -> Reading {
-    let mut reading = Reading::plain(exchange, request, response);
+    let mut reading = Reading::of_request(exchange, request, None);
     reading.root_type = "CHAIN";
     reading.upstream_type = "CHAT_MODEL";
     reading.message_format = full(exchange).then_some("openai");
     reading.upstream.put("gen_ai.operation.name", "chat");
     let asked = read_request(exchange, request, &mut reading);
     let answer = read_response(exchange, response, &mut reading, defects);
+    if reading.outputs.is_none() {
+        reading.outputs = content::of(response, exchange.plan.level, None);
+    }
     if let Some(model) = &asked {
         reading.upstream_name = Some(format!("chat {model}"));
     } else {

@@ -9,6 +9,7 @@ mod types;
 
 use crate::Exchange;
 use crate::decode::body::{Document, Media};
+use crate::decode::content;
 
 use super::Reading;
 use super::frame::{Frame, INPUT, OUTPUT};
@@ -37,7 +38,8 @@ pub(super) fn read(exchange: &Exchange, request: &Document, response: &Document)
         _ => KEYS.iter().find_map(|key| tabular::frame(request, key)),
     };
     let output = tabular::frame(response, "predictions");
-    let mut reading = Reading::framed(exchange, request, response, input.as_ref(), output.as_ref());
+    let mut reading = Reading::of_request(exchange, request, input.as_ref());
+    reading.outputs = content::of(response, exchange.plan.level, output.as_ref());
     reading.root_type = "CHAIN";
     reading.upstream_type = "TASK";
     for (frame, names) in [(&input, &INPUT), (&output, &OUTPUT)] {

@@ -59,8 +59,8 @@ impl Merge {
                 defects.note(Defect::EventTooLarge);
             } else if data == b"[DONE]" {
                 merge.done = true;
-            } else if json::document(data).is_ok() {
-                merge.chunk(Raw(data), defects);
+            } else if let Some(chunk) = Raw(data).checked_entries() {
+                merge.chunk(chunk, defects);
             } else if event.ended {
                 defects.note(Defect::MalformedSse);
             } else if !cut {
@@ -140,8 +140,8 @@ impl Merge {
         Text::trusted(Bytes::from(json))
     }
 
-    fn chunk(&mut self, chunk: Raw<'_>, defects: &mut Defects) {
-        for (key, value) in chunk.entries() {
+    fn chunk(&mut self, chunk: Vec<(&[u8], Raw<'_>)>, defects: &mut Defects) {
+        for (key, value) in chunk {
             match key {
                 b"choices" => {
                     for choice in value.elements() {
@@ -161,7 +161,9 @@ impl Merge {
     }
 
     fn choice(&mut self, choice: Raw<'_>, defects: &mut Defects) {
-        let index = choice.get("index").and_then(Raw::integer).unwrap_or(0);
+        let members: Vec<_> = choice.entries().collect();
+        let index = members.iter().find(|(key, _)| *key == b"index");
+        let index = index.and_then(|(_, index)| index.integer()).unwrap_or(0);
         let at = match self.choices.iter().position(|known| known.index == index) {
             Some(at) => at,
             None if self.choices.len() < CHOICES_MAX => {
@@ -178,7 +180,7 @@ impl Merge {
         let Some(known) = self.choices.get_mut(at) else {
             return;
         };
-        for (key, value) in choice.entries() {
+        for (key, value) in members {
             match key {
                 b"index" => {}
                 b"delta" => known.message.merge(value, defects),

@@ -1,0 +1,112 @@
+//! What happens before the response leaves: routing, sampling, the tee, the hand-off.
+
+use std::hint::black_box;
+use std::time::{Duration, Instant};
+
+use criterion::{BenchmarkId, Criterion, criterion_group, criterion_main};
+use offpath_benches::background::Background;
+use offpath_benches::request_path::{RequestPath, decide, find, router};
+use offpath_benches::stub_sink::StubSink;
+use offpath_benches::traffic::Traffic;
+use offpath_filters::Sampler;
+use offpath_trace::TraceContext;
+
+/// Offers at a time; the encoder catches up in between, so that none is refused.
+const OFFERS: u64 = 1_000;
+
+fn route(criterion: &mut Criterion) {
+    let traffic = Traffic::chat_1k();
+    let mut group = criterion.benchmark_group("route");
+    for key in ["path", "path_prefix"] {
+        for routes in [1, 100, 1_000] {
+            let router = router(routes, key);
+            group.bench_function(BenchmarkId::new(key, routes), |bencher| {
+                bencher.iter(|| find(black_box(&router), black_box(&traffic)));
+            });
+        }
+    }
+}
+
+fn sample_and_propagate(criterion: &mut Criterion) {
+    let caller = b"00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+    let sampler = Sampler::new(0.5);
+    let mut group = criterion.benchmark_group("sample_propagate");
+    for (name, header) in [("no_caller", None), ("caller", Some(&caller[..]))] {
+        group.bench_function(name, |bencher| {
+            let mut seed = 0;
+            bencher.iter(|| {
+                seed += 1;
+                let caller = black_box(header).and_then(TraceContext::parse);
+                let (propagation, kept) = decide(sampler, caller, seed);
+                propagation
+                    .traceparent(kept)
+                    .map(|context| context.to_string())
+            });
+        });
+    }
+}
+
+fn tee(criterion: &mut Criterion) {
+    let path = RequestPath::new(1.0);
+    let mut group = criterion.benchmark_group("tee");
+    for traffic in Traffic::sizes() {
+        group.bench_function(traffic.name, |bencher| {
+            bencher.iter(|| path.tee(black_box(&traffic.request)));
+        });
+    }
+}
+
+/// The drop of what is kept is in it; the product leaves that to the encoder.
+fn capture(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("capture");
+    for (decision, ratio) in [("kept", 1.0), ("not_kept", 0.0)] {
+        let path = RequestPath::new(ratio);
+        for traffic in Traffic::all() {
+            group.bench_function(BenchmarkId::new(decision, traffic.name), |bencher| {
+                let mut seed = 0;
+                bencher.iter(|| {
+                    seed += 1;
+                    path.pass(black_box(&traffic), seed)
+                });
+            });
+        }
+    }
+}
+
+fn hand_off(criterion: &mut Criterion) {
+    let sink = StubSink::start().expect("a port is free");
+    let background = Background::open(&sink.uri(), "{linger: 1ms}").expect("it opens");
+    let path = RequestPath::new(1.0);
+    let traffic = Traffic::chat_1k();
+    criterion.bench_function("hand_off/offer", |bencher| {
+        bencher.iter_custom(|iterations| {
+            let mut offering = Duration::ZERO;
+            let mut left = iterations;
+            while left > 0 {
+                let count = left.min(OFFERS);
+                let exchanges: Vec<_> = (0..count)
+                    .filter_map(|one| path.pass(&traffic, left - one))
+                    .collect();
+                let began = Instant::now();
+                for exchange in exchanges {
+                    background.handle().offer(exchange);
+                }
+                offering += began.elapsed();
+                background.rest().expect("the sink answers at once");
+                left -= count;
+            }
+            offering
+        });
+    });
+    assert_eq!(background.account().dropped, 0, "an offer was refused");
+    background.close();
+}
+
+criterion_group! {
+    name = benches;
+    config = Criterion::default()
+        .warm_up_time(Duration::from_millis(500))
+        .measurement_time(Duration::from_secs(2));
+    targets = route, sample_and_propagate, tee, capture, hand_off
+}
+criterion_main!(benches);

@@ -1,0 +1,14 @@
+//! What the scripts ask for.
+
+pub(crate) mod background;
+pub(crate) mod mlflow_rate;
+pub(crate) mod path;
+
+use anyhow::Context;
+use offpath_benches::traffic::Traffic;
+
+/// The traffic of this name.
+fn traffic(name: &str) -> anyhow::Result<Traffic> {
+    let found = Traffic::all().into_iter().find(|t| t.name == name);
+    found.with_context(|| format!("there is no traffic `{name}`"))
+}

@@ -1,0 +1,89 @@
+//! The subjects of Callgrind: functions of a name that `--toggle-collect` finds.
+//!
+//! Only they are counted, so neither the start nor the traffic's making nor the drop of an
+//! exchange (the encoder's work in the product) is in a figure.
+
+use clap::ValueEnum;
+use offpath_benches::background::Background;
+use offpath_benches::request_path::{RequestPath, find, router};
+use offpath_benches::stub_sink::StubSink;
+use offpath_benches::traffic::Traffic;
+use offpath_export::Handle;
+use offpath_filters::Router;
+use offpath_trace::Exchange;
+use serde_json::{Value, json};
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Options {
+    /// What is called
+    subject: Subject,
+    /// The exchange
+    #[arg(long, default_value = "chat_1k")]
+    traffic: String,
+    /// How often
+    #[arg(long, default_value_t = 200)]
+    count: u64,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Subject {
+    /// A whole exchange through the filters that is kept
+    Kept,
+    /// One that is not
+    NotKept,
+    /// The hand-off of a kept one
+    Offer,
+    /// A look-up among 100 routes by prefix
+    Route,
+}
+
+pub(crate) fn run(options: &Options) -> anyhow::Result<Value> {
+    let traffic = super::traffic(&options.traffic)?;
+    match options.subject {
+        Subject::Kept => pass(1.0, &traffic, options.count),
+        Subject::NotKept => pass(0.0, &traffic, options.count),
+        Subject::Offer => offer(&traffic, options.count)?,
+        Subject::Route => {
+            let router = router(100, "path_prefix");
+            (0..options.count).for_each(|_| counted_route(&router, &traffic));
+        }
+    }
+    Ok(json!({"count": options.count}))
+}
+
+fn pass(ratio: f64, traffic: &Traffic, count: u64) {
+    let path = RequestPath::new(ratio);
+    for seed in 0..count {
+        drop(counted_pass(&path, traffic, seed));
+    }
+}
+
+fn offer(traffic: &Traffic, count: u64) -> anyhow::Result<()> {
+    let sink = StubSink::start()?;
+    let background = Background::open(&sink.uri(), "{linger: 1ms}")?;
+    let path = RequestPath::new(1.0);
+    let exchanges: Vec<_> = (0..count)
+        .filter_map(|seed| path.pass(traffic, seed))
+        .collect();
+    for exchange in exchanges {
+        counted_offer(background.handle(), exchange);
+    }
+    background.rest()?;
+    background.close();
+    Ok(())
+}
+
+#[inline(never)]
+fn counted_pass(path: &RequestPath, traffic: &Traffic, seed: u64) -> Option<Exchange> {
+    path.pass(traffic, seed)
+}
+
+#[inline(never)]
+fn counted_offer(handle: &Handle, exchange: Exchange) {
+    handle.offer(exchange);
+}
+
+#[inline(never)]
+fn counted_route(router: &Router, traffic: &Traffic) {
+    std::hint::black_box(find(router, traffic));
+}

@@ -1,0 +1,203 @@
+//! One request's way through `filters`, call by call as the gateway makes it.
+//!
+//! Clock readings are handed in ready made: what the filters do with them is measured, reading
+//! the clock is not (it belongs to the gateway's callbacks).
+
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime};
+
+use bytes::Bytes;
+use http::{HeaderMap, Method, StatusCode, Uri, Version};
+use offpath_config::{Config, Env, TraceContextMode};
+use offpath_filters::{
+    Capture, CaptureBudget, Figures, Lease, Memory, Propagation, Recording, Router, Sampler, Tap,
+    Target, propagate,
+};
+use offpath_trace::{Body, EndReason, Exchange, Level, Outcome, Plan, Request, TraceContext};
+
+use crate::traffic::{Traffic, mix};
+
+/// As in a configuration that names none.
+const MAX_BODY: usize = 8 << 20;
+const CAPTURE_BYTES: usize = 256 << 20;
+
+/// What requests of one route share.
+#[derive(Debug)]
+pub struct RequestPath {
+    router: Router,
+    sampler: Sampler,
+    plan: Arc<Plan>,
+    budget: CaptureBudget,
+    now: Instant,
+    wall: SystemTime,
+}
+
+impl RequestPath {
+    /// One route for both protocols that keeps this share of its exchanges.
+    pub fn new(ratio: f64) -> Self {
+        Self {
+            router: router(1, "path_prefix"),
+            sampler: Sampler::new(ratio),
+            plan: Arc::new(plan()),
+            budget: CaptureBudget::new(CAPTURE_BYTES),
+            now: Instant::now(),
+            wall: SystemTime::now(),
+        }
+    }
+
+    /// One exchange from its head to its end; `None` where it is not kept. `seed` makes its ids.
+    pub fn pass(&self, traffic: &Traffic, seed: u64) -> Option<Exchange> {
+        let mut capture = Capture::begin(self.now, self.wall);
+        find(&self.router, traffic);
+        let (propagation, kept) = decide(self.sampler, None, seed);
+        if kept {
+            capture.record(self.recording(traffic, &propagation));
+        }
+        self.relay(&mut capture, traffic);
+        let outcome = Outcome {
+            end: EndReason::Complete,
+            error: None,
+            upstream: Some(([127, 0, 0, 1], 9_000).into()),
+        };
+        capture.finish(self.at(9), outcome)
+    }
+
+    /// What the tap keeps of these pieces.
+    pub fn tee(&self, pieces: &[Bytes]) -> (Body, Lease) {
+        let mut lease = self.budget.lease();
+        let mut tap = Tap::new(MAX_BODY, Memory::Exact);
+        for piece in pieces {
+            tap.take(piece, Duration::ZERO, &mut lease);
+        }
+        (tap.into_body(), lease)
+    }
+
+    fn recording(&self, traffic: &Traffic, propagation: &Propagation) -> Box<Recording> {
+        let request = Request {
+            method: Method::POST,
+            uri: Uri::from_static(traffic.path),
+            version: Version::HTTP_11,
+            headers: traffic.request_headers.clone(),
+            tls: false,
+            client: Some(([127, 0, 0, 1], 50_000).into()),
+            body: Body::default(),
+        };
+        Recording::begin(
+            Arc::clone(&self.plan),
+            propagation.ids,
+            self.sampler.weight(),
+            ("0af7651916cd43dd8448eb211c80319c".into(), request),
+            500,
+            MAX_BODY,
+            &self.budget,
+        )
+    }
+
+    /// From the chosen peer to the response's last piece.
+    fn relay(&self, capture: &mut Capture, traffic: &Traffic) {
+        capture.attempt(self.at(1));
+        capture.marks().connected(self.at(2), true);
+        capture.marks().head_sent(self.at(3));
+        let last = traffic.request.len().saturating_sub(1);
+        for (index, piece) in traffic.request.iter().enumerate() {
+            capture.request_chunk(piece, self.at(4));
+            capture
+                .marks()
+                .request_tapped(self.at(4), self.at(5), index == last);
+        }
+        capture.marks().response_received(self.at(6));
+        let headers = &traffic.response_headers;
+        capture.response_head(StatusCode::OK, headers, Some(Version::HTTP_11));
+        let figures: Figures = capture.response_composed(self.at(7));
+        std::hint::black_box(figures.server_timing());
+        for piece in &traffic.response {
+            capture.response_chunk(piece, self.at(8));
+            capture.marks().response_tapped(self.at(8), self.at(9));
+        }
+    }
+
+    fn at(&self, micros: u64) -> Instant {
+        self.now + Duration::from_micros(micros)
+    }
+}
+
+/// The index of the route that takes this request.
+pub fn find(router: &Router, traffic: &Traffic) -> Option<usize> {
+    router.find(target(traffic.path, &traffic.request_headers))
+}
+
+/// A POST to this path.
+pub fn target<'a>(path: &'a str, headers: &'a HeaderMap) -> Target<'a> {
+    Target {
+        method: "POST",
+        host: "llm.example.com",
+        path,
+        headers,
+    }
+}
+
+/// The ids of an exchange, and whether it is kept.
+pub fn decide(sampler: Sampler, caller: Option<TraceContext>, seed: u64) -> (Propagation, bool) {
+    let [first, second, third] = [mix(seed), mix(seed ^ 1), mix(seed ^ 2)];
+    let random = (
+        u128::from(first) << 64 | u128::from(second),
+        second ^ first,
+        third,
+    );
+    let propagation = propagate(TraceContextMode::Own, caller, random);
+    let kept = sampler.keeps(propagation.sampled_by);
+    (propagation, kept)
+}
+
+/// So many routes; the last of them takes everything that the benches send. `key` is how all
+/// others match: `path` or `path_prefix`.
+pub fn router(routes: usize, key: &str) -> Router {
+    let mut yaml = String::from(
+        "listeners: [{address: \"127.0.0.1:8080\"}]\nupstreams: {model: {endpoints: [\"http://127.0.0.1:9000\"]}}\nroutes:\n",
+    );
+    for index in 1..routes {
+        yaml += &format!(
+            "  - {{name: r{index}, match: {{{key}: /tenant/{index}/v1}}, upstream: model}}\n"
+        );
+    }
+    yaml += "  - {name: last, match: {path_prefix: /}, upstream: model}\n";
+    let config = Config::parse(&yaml, "benches.yaml", &Env::default());
+    Router::new(&config.expect("the text above is a configuration").routes)
+}
+
+/// As the gateway compiles a route that says nothing of its traces.
+fn plan() -> Plan {
+    Plan {
+        index: 0,
+        route: "bench".into(),
+        name: "bench".into(),
+        level: Level::Full,
+        join: false,
+        user: Vec::new(),
+        session: Vec::new(),
+        tags: Vec::new(),
+        decoded_max: MAX_BODY,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_exchange_that_is_kept_holds_both_bodies_and_the_other_nothing() {
+        for traffic in Traffic::all() {
+            let exchange = RequestPath::new(1.0).pass(&traffic, 7).unwrap();
+            assert_eq!(exchange.kept_bytes(), traffic.body_bytes() as u64);
+            assert!(RequestPath::new(0.0).pass(&traffic, 7).is_none());
+        }
+    }
+
+    #[test]
+    fn the_last_route_takes_the_request() {
+        for key in ["path", "path_prefix"] {
+            let found = find(&router(100, key), &Traffic::chat_1k());
+            assert_eq!(found, Some(99));
+        }
+    }
+}
