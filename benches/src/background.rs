@@ -51,6 +51,13 @@ export:
         let config = Config::parse(&yaml, "benches.yaml", &Env::default());
         let config = config.map_err(|errors| anyhow::anyhow!("{errors}"))?;
         let (handle, pipeline) = open(&config, &Registry::new()).context("cannot open")?;
+        // A thread takes its name when it first runs.
+        let deadline = Instant::now() + Duration::from_secs(10);
+        for name in [ENCODER, EXPORTER] {
+            while cpu_time(name).is_err() && Instant::now() < deadline {
+                sleep(Duration::from_millis(1));
+            }
+        }
         Ok(Self { handle, pipeline })
     }
 

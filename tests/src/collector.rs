@@ -1,6 +1,7 @@
 //! A sink that takes OTLP over HTTP and keeps what came.
 
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
@@ -49,9 +50,15 @@ pub struct Trace {
 impl Collector {
     /// Takes all that comes.
     pub async fn start() -> Self {
+        Self::start_at(([127, 0, 0, 1], 0).into()).await
+    }
+
+    /// The same, where a sink was expected before.
+    pub async fn start_at(address: SocketAddr) -> Self {
         let spans = Arc::new(Mutex::new(Vec::new()));
         let kept = Arc::clone(&spans);
-        let endpoint = Upstream::script(move |_, wire| take(wire, Arc::clone(&kept))).await;
+        let endpoint =
+            Upstream::script_at(address, move |_, wire| take(wire, Arc::clone(&kept))).await;
         Self { endpoint, spans }
     }
 

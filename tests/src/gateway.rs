@@ -6,11 +6,14 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::Instant;
 
+use bytes::Bytes;
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use crate::{Authority, Collector, Metrics, PATIENCE, ask, eventually, free_address, offpath};
+use crate::{
+    Authority, Collector, Head, Metrics, PATIENCE, Wire, ask, eventually, free_address, offpath,
+};
 
 /// A gateway that is not started yet. JSON is YAML, so the configuration is a JSON value.
 pub struct Setup {
@@ -92,6 +95,11 @@ impl Gateway {
             settled(&account).then_some(account)
         })
         .await
+    }
+
+    /// Sends one request on a connection of its own.
+    pub async fn exchange(&self, request: impl AsRef<[u8]>) -> (Head, Bytes) {
+        Wire::connect(self.address).await.exchange(request).await
     }
 
     /// What it logged so far.

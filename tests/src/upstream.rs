@@ -39,7 +39,16 @@ impl Upstream {
         F: Fn(usize, Wire) -> R + Send + 'static,
         R: Future<Output = ()> + Send + 'static,
     {
-        Self::serve(None, Seen::default(), script).await
+        Self::script_at(anywhere(), script).await
+    }
+
+    /// The same, at an address.
+    pub async fn script_at<F, R>(address: SocketAddr, script: F) -> Self
+    where
+        F: Fn(usize, Wire) -> R + Send + 'static,
+        R: Future<Output = ()> + Send + 'static,
+    {
+        Self::serve(address, None, Seen::default(), script).await
     }
 
     /// Answers each request with its own body and content type.
@@ -94,7 +103,7 @@ impl Upstream {
     {
         let seen = Seen::default();
         let (record, answer) = (Arc::clone(&seen), Arc::new(answer));
-        Self::serve(tls, seen, move |connection, mut wire| {
+        Self::serve(anywhere(), tls, seen, move |connection, mut wire| {
             let (record, answer) = (Arc::clone(&record), Arc::clone(&answer));
             async move {
                 while let Some(head) = wire.try_head().await {
@@ -113,12 +122,17 @@ impl Upstream {
         .await
     }
 
-    async fn serve<F, R>(tls: Option<TlsAcceptor>, seen: Seen, script: F) -> Self
+    async fn serve<F, R>(
+        address: SocketAddr,
+        tls: Option<TlsAcceptor>,
+        seen: Seen,
+        script: F,
+    ) -> Self
     where
         F: Fn(usize, Wire) -> R + Send + 'static,
         R: Future<Output = ()> + Send + 'static,
     {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let listener = TcpListener::bind(address).await.unwrap();
         let address = listener.local_addr().unwrap();
         let mut tasks = JoinSet::new();
         tasks.spawn(async move {
@@ -176,4 +190,8 @@ impl Upstream {
 
 fn wire(stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static) -> Wire {
     Wire::over(stream)
+}
+
+fn anywhere() -> SocketAddr {
+    ([127, 0, 0, 1], 0).into()
 }

@@ -1,5 +1,4 @@
 //! Messages that are not a head and a body: upgrades, informational responses, no bodies.
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use offpath_tests::{Collector, Gateway, Upstream, Wire, pattern};
 

@@ -97,7 +97,8 @@ impl Exchanges {
         background.encode(self.make(count))?;
         background.close();
         let bodies = sink.take();
-        ensure!(bodies.len() as u64 == count / BATCH, "batches are not full");
+        let full = count / BATCH;
+        ensure!(bodies.len() as u64 == full, "{} batches, not {full}", bodies.len());
         Ok(bodies)
     }
 }

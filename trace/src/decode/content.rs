@@ -1,7 +1,7 @@
 //! A body as the text of `mlflow.spanInputs` or `mlflow.spanOutputs`, which MLflow reads as JSON.
 //!
 //! JSON goes as it came, sharing the body's memory; text as a JSON string; what was cut or is
-//! not text as an object in place of itself:
+//! not text, or text that MLflow's reader would choke on, as an object in place of itself:
 //! `{"offpath.body": {"truncated": true, "bytes": 20370000, "kept_bytes": 8388608, …}}`.
 
 use std::fmt::Write;
@@ -21,7 +21,7 @@ pub(crate) fn of(document: &Document, level: Level, frame: Option<&Frame>) -> Op
         Shape::Empty => None,
         _ if level == Level::Metadata => Some(stand_in(document, None, Kept::Nothing)),
         Shape::Json(_) => Some(document.text()),
-        Shape::Text | Shape::Events if !document.cut => {
+        Shape::Text | Shape::Events if !document.cut && json::is_harmless(&document.bytes) => {
             Some(json::quoted(document.text().as_str()).into())
         }
         Shape::Opaque if document.media == Media::Form => {

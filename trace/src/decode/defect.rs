@@ -5,7 +5,7 @@
 pub enum Defect {
     /// A body calls itself JSON and is not; it is kept as text.
     MalformedJson,
-    /// JSON nested deeper than 128; kept as text, since MLflow's reader would give up on it.
+    /// JSON nested deeper than 128; kept as text in an object, since MLflow's reader would raise on it.
     TooDeep,
     /// JSON with a number of more than 4,096 bytes; kept as text, for the same reason.
     LongNumber,

@@ -15,6 +15,9 @@ use super::{text, url};
 /// MLflow's own cut for tag values, in characters; in bytes it is never more.
 const TAG_BYTES_MAX: usize = 4096;
 
+/// Paths, queries and the like are cut to this many bytes.
+const TARGET_BYTES_MAX: usize = 8192;
+
 /// MLflow refuses a whole batch for a longer session, and cuts users to it.
 const IDENTITY_BYTES_MAX: usize = 250;
 
@@ -180,7 +183,8 @@ fn put_own(attributes: &mut Attributes, exchange: &Exchange, ending: &Ending, de
         .as_ref()
         .map(|response| size(response.body.bytes));
     attributes.put_some("offpath.response.bytes", response);
-    attributes.put("offpath.request_id", &*exchange.request_id);
+    let request_id = text::cut_harmless(&exchange.request_id, TAG_BYTES_MAX);
+    attributes.put("offpath.request_id", request_id);
     if let Some(caller) = exchange.ids.caller.filter(|_| !exchange.plan.join) {
         attributes.put("offpath.caller.trace_id", caller.trace_id.to_string());
         attributes.put("offpath.caller.span_id", caller.span_id.to_string());
@@ -198,10 +202,10 @@ fn put_http(attributes: &mut Attributes, exchange: &Exchange) {
         .map(|response| i64::from(response.status.as_u16()));
     attributes.put_some("http.response.status_code", status);
     attributes.put("url.scheme", if request.tls { "https" } else { "http" });
-    attributes.put("url.path", request.uri.path());
+    attributes.put("url.path", short(request.uri.path()));
     if exchange.plan.level == Level::Full {
         let query = request.uri.query().map(url::masked_query);
-        attributes.put_some("url.query", query.as_deref());
+        attributes.put_some("url.query", query.as_deref().map(short));
     }
     if let Some((address, port)) = url::server(request) {
         attributes.put("server.address", address);
@@ -217,7 +221,12 @@ fn put_http(attributes: &mut Attributes, exchange: &Exchange) {
     );
     let agent = request.headers.get(http::header::USER_AGENT);
     let agent = agent.map(|agent| String::from_utf8_lossy(agent.as_bytes()));
-    attributes.put_some("user_agent.original", agent.as_deref());
+    attributes.put_some("user_agent.original", agent.as_deref().map(short));
+}
+
+/// What a client says of itself, cut.
+fn short(text: &str) -> &str {
+    text::cut_harmless(text, TARGET_BYTES_MAX)
 }
 
 /// Whose exchange it is, and the searchable tags.
@@ -225,7 +234,7 @@ fn put_identity(attributes: &mut Attributes, exchange: &Exchange) {
     let plan = &exchange.plan;
     let headers = &exchange.request.headers;
     let mut tag = |key: &str, value: &str| {
-        let value = text::cut(value, TAG_BYTES_MAX);
+        let value = text::cut_harmless(value, TAG_BYTES_MAX);
         attributes.put_new(format!("mlflow.traceTag.{key}"), value.into());
     };
     tag("mlflow.traceName", &plan.name);
@@ -248,7 +257,7 @@ fn put_identity(attributes: &mut Attributes, exchange: &Exchange) {
     if plan.join {
         for (key, source) in &plan.tags {
             if let Some(value) = source.of_head(headers) {
-                let value = text::cut(&value, TAG_BYTES_MAX);
+                let value = text::cut_harmless(&value, TAG_BYTES_MAX);
                 attributes.put_new(key.to_string(), value.into());
             }
         }

@@ -11,7 +11,7 @@ mod write;
 
 pub(crate) use outline::{Member, Outline};
 pub(crate) use raw::{Kind, Raw};
-pub(crate) use scan::Fault;
 #[cfg(test)]
 pub(crate) use scan::document;
+pub(crate) use scan::{Fault, is_harmless};
 pub(crate) use write::{mend_surrogates, push_quoted, quoted};

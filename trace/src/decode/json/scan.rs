@@ -32,6 +32,13 @@ pub(crate) fn document(bytes: &[u8]) -> Result<(), Fault> {
     }
 }
 
+/// Whether Python's `json` reads `bytes`, or refuses them as it refuses any other text: MLflow
+/// tries it on every string, and what it raises for a fault of these two kinds loses the batch.
+pub(crate) fn is_harmless(bytes: &[u8]) -> bool {
+    let end = value(bytes, 0, &mut Seen::default());
+    !matches!(end, Err(Fault::TooDeep | Fault::LongNumber))
+}
+
 /// What a text holds that someone has to care about.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Seen {

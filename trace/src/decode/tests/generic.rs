@@ -55,20 +55,25 @@ fn a_broken_body_is_kept_as_text_and_said_to_be_broken() {
         r#"{"a":"\ufffd!"}"#,
         &[Defect::LoneSurrogate],
     );
+}
+
+#[test]
+fn what_would_choke_the_reader_is_text_in_an_object() {
     let deep = "[".repeat(200) + &"]".repeat(200);
-    check(
-        JSON,
-        deep.as_bytes(),
-        &format!("\"{deep}\""),
-        &[Defect::TooDeep],
-    );
     let long = "1".repeat(5000);
-    check(
-        JSON,
-        long.as_bytes(),
-        &format!("\"{long}\""),
-        &[Defect::LongNumber],
-    );
+    for (content_type, text, defects) in [
+        (JSON, &deep, vec![Defect::TooDeep]),
+        (JSON, &long, vec![Defect::LongNumber]),
+        ("text/plain", &deep, vec![Defect::TooDeep]),
+        ("text/plain", &long, vec![]),
+        ("text/csv", &long, vec![]),
+    ] {
+        let size = text.len();
+        let output = format!(
+            "{{\"offpath.body\":{{\"bytes\":{size},\"content_type\":\"{content_type}\",\"text\":\"{text}\"}}}}"
+        );
+        check(content_type, text.as_bytes(), &output, &defects);
+    }
 }
 
 #[test]

@@ -7,6 +7,7 @@ use flate2::write::GzEncoder;
 use proptest::prelude::*;
 
 use super::*;
+use crate::Source;
 
 /// What a trace holds beyond a multiple of the bodies: names, ids, sizes.
 const OVERHEAD_BYTES: usize = 256 * 1024;
@@ -185,6 +186,27 @@ fn a_million_brackets_overflow_no_stack() {
         .unwrap()
         .join()
         .unwrap();
+}
+
+#[test]
+fn no_header_holds_what_chokes_the_reader() {
+    for value in ["[".repeat(5000), "9".repeat(5000)] {
+        let exchange = exchange(&format!("/{value}?{value}"), "", "")
+            .request_header("user-agent", &value)
+            .request_header("x-tenant", &value)
+            .plan(|plan| {
+                plan.join = true;
+                plan.tags = vec![("tenant".into(), Source::Header("x-tenant".parse().unwrap()))];
+            })
+            .with(|exchange| exchange.request_id = value.as_str().into());
+        for span in Decoded::of(&exchange).trace.spans {
+            for (key, value) in &span.attributes {
+                if let Value::Text(text) = value {
+                    assert!(crate::decode::json::is_harmless(text.as_bytes()), "{key}");
+                }
+            }
+        }
+    }
 }
 
 #[test]

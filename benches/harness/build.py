@@ -1,0 +1,19 @@
+"""Release binaries, built by cargo."""
+
+import os
+import pathlib
+import subprocess
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+TARGET = pathlib.Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target"))
+
+
+def release(*packages):
+    """Builds them and gives the folder of their binaries. `OFFPATH_BENCH_BIN` names a folder
+    of ready ones instead, as to measure an older build."""
+    ready = os.environ.get("OFFPATH_BENCH_BIN")
+    if ready:
+        return pathlib.Path(ready)
+    flags = [flag for package in packages for flag in ("-p", package)]
+    subprocess.run(["cargo", "build", "--release", "--quiet", *flags], cwd=ROOT, check=True)
+    return TARGET / "release"

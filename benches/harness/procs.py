@@ -1,0 +1,129 @@
+"""Processes that a bench starts, and stops by their ids."""
+
+import json
+import os
+import pathlib
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+import urllib.request
+
+
+def free_port():
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return listener.getsockname()[1]
+
+
+class Process:
+    """A child that ends with the `with` block."""
+
+    def __init__(self, command, **options):
+        self.child = subprocess.Popen([str(part) for part in command], **options)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.stop()
+
+    def stop(self):
+        if self.child.poll() is None:
+            self.child.send_signal(signal.SIGTERM)
+            try:
+                self.child.wait(60)
+            except subprocess.TimeoutExpired:
+                self.child.kill()
+                self.child.wait()
+        return self.child.returncode
+
+
+def sink(binaries):
+    """A sink that answers 200 at once, and its address."""
+    process = Process([binaries / "offpath-benches", "stub-sink"], stdout=subprocess.PIPE)
+    process.uri = process.child.stdout.readline().decode().strip()
+    return process
+
+
+def model(binaries):
+    """A model endpoint, and its address."""
+    port = free_port()
+    listen = ["upstream", "--listen", f"127.0.0.1:{port}"]
+    process = Process([binaries / "loadtest", *listen], stdout=subprocess.PIPE)
+    process.child.stdout.readline()
+    process.uri = f"http://127.0.0.1:{port}"
+    return process
+
+
+CONFIG = """listeners: [{{address: "127.0.0.1:{port}"}}]
+upstreams: {{model: {{endpoints: ["{model}"]}}}}
+routes: [{{name: bench, match: {{path_prefix: /}}, upstream: model, capture: {{level: {level}}}}}]
+export: {{sinks: {{stub: {{type: mlflow, tracking_uri: "{sink}"}}}}}}
+telemetry: {{address: "127.0.0.1:{telemetry}"}}
+admin: {{address: "127.0.0.1:{admin}"}}
+log: {{level: warn}}
+"""
+
+
+class Gateway(Process):
+    """offpath with one route that captures at a level, behind a prefix (`taskset`, `valgrind`)."""
+
+    def __init__(self, binaries, level, model, sink, prefix=()):
+        self.port, telemetry, self.admin = free_port(), free_port(), free_port()
+        self.folder = tempfile.TemporaryDirectory()
+        config = pathlib.Path(self.folder.name, "offpath.yaml")
+        config.write_text(CONFIG.format(port=self.port, telemetry=telemetry, admin=self.admin,
+                                        level=level, model=model, sink=sink))
+        self.log = open(pathlib.Path(self.folder.name, "log"), "w+")
+        super().__init__([*prefix, binaries / "offpath", "run", "--config", config],
+                         stdout=self.log, stderr=self.log)
+        self.wait(lambda: urllib.request.urlopen(f"http://127.0.0.1:{telemetry}/readyz", timeout=5))
+        # Ready may be said an instant before the listener takes connections.
+        self.wait(lambda: socket.create_connection(("127.0.0.1", self.port), 5))
+
+    def wait(self, connect):
+        deadline = time.monotonic() + 120
+        while True:
+            try:
+                return connect().close()
+            except OSError:
+                if self.child.poll() is not None or time.monotonic() > deadline:
+                    self.log.seek(0)
+                    raise SystemExit(f"offpath does not start:\n{self.log.read()[-2000:]}")
+                time.sleep(0.05)
+
+    def account(self):
+        """Kept, exported, dropped and pending, over all routes and sinks."""
+        status = urllib.request.urlopen(f"http://127.0.0.1:{self.admin}/status", timeout=30)
+        sums = {"kept": 0, "exported": 0, "dropped": 0, "pending": 0}
+        status = json.load(status)
+        for route in status.get("export", status)["routes"]:
+            for sink in route["sinks"]:
+                sums["kept"] += sink["kept"]
+                sums["exported"] += sink["exported"]
+                sums["dropped"] += sum(sink["dropped"].values())
+                sums["pending"] += sum(sink["pending"].values())
+        return sums
+
+    def settle(self):
+        """Waits until nothing is pending, and fails where something was lost: a trace that is
+        dropped costs less than one that is kept."""
+        deadline = time.monotonic() + 120
+        while (account := self.account())["pending"] and time.monotonic() < deadline:
+            time.sleep(0.05)
+        if account["pending"] or account["dropped"]:
+            raise SystemExit(f"not every exchange was exported: {account}")
+        return account
+
+    def cpu_seconds(self, name):
+        """CPU time of the threads of this name (the kernel keeps 15 bytes of one)."""
+        nanos = 0
+        for task in pathlib.Path(f"/proc/{self.child.pid}/task").iterdir():
+            try:
+                if (task / "comm").read_text().strip().startswith(name[:15]):
+                    nanos += int((task / "schedstat").read_text().split()[0])
+            except FileNotFoundError:
+                continue
+        return nanos / 1e9
