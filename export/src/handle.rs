@@ -122,8 +122,13 @@ impl Queue {
         };
         account.kept(exchange.kept);
         if self.is_closed() {
-            return account.refused(DropReason::Shutdown);
+            account.refused(DropReason::Shutdown);
+        } else {
+            self.enqueue(account, exchange);
         }
+    }
+
+    fn enqueue(&self, account: &Account, exchange: Exchange) {
         let (ticket, crossed) = match self.budget.take(pinned_bytes(&exchange)) {
             Ok(taken) => taken,
             Err(reason) => {
@@ -219,4 +224,31 @@ fn pinned_bytes(exchange: &Exchange) -> usize {
     bytes
         .saturating_add(chunks * size_of::<Chunk>())
         .saturating_add(bodies)
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::tests::stub::Stub;
+    use crate::tests::support::{Export, config, exchange};
+
+    #[test]
+    fn an_offer_that_the_end_overtakes_is_counted() {
+        let stub = Stub::willing();
+        let Export {
+            handle,
+            pipeline,
+            door,
+            ..
+        } = Export::open(&config(&stub));
+        drop(pipeline);
+        // The offer saw an open queue; the encoders left before it pushed.
+        let account = handle.queue.accounts.first().unwrap();
+        account.kept(offpath_trace::KeptBecause::Ratio);
+        handle
+            .queue
+            .enqueue(account, exchange(&door.plan, 1, "{}".into()));
+        let sink = handle.status().routes.remove(0).sinks.remove(0);
+        assert_eq!(sink.dropped, [("shutdown", 1)].into());
+        assert_eq!((sink.pending.queue, handle.status().queue.bytes), (0, 0));
+    }
 }

@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 
+use prometheus::core::Collector;
 use prometheus::{
     Histogram, HistogramOpts, HistogramVec, IntCounterVec, IntGaugeVec, Opts, PullingGauge,
     Registry,
@@ -29,35 +30,8 @@ impl Metrics {
     ) -> Result<Self, prometheus::Error> {
         let counter = |name: &str, help: &str, labels: &[&str]| {
             let family = IntCounterVec::new(Opts::new(name, help), labels)?;
-            registry.register(Box::new(family.clone()))?;
-            Ok::<_, prometheus::Error>(family)
+            registered(registry, family)
         };
-        let pending = IntGaugeVec::new(
-            Opts::new(
-                "offpath_traces_pending",
-                "Kept traces that are neither exported nor dropped.",
-            ),
-            &["route", "sink", "where"],
-        )?;
-        registry.register(Box::new(pending.clone()))?;
-        // From a 1 KB exchange to a body of many megabytes.
-        let encode_seconds = Histogram::with_opts(
-            HistogramOpts::new(
-                "offpath_encode_seconds",
-                "Time to decode and encode one trace.",
-            )
-            .buckets(prometheus::exponential_buckets(5e-6, 4.0, 10)?),
-        )?;
-        registry.register(Box::new(encode_seconds.clone()))?;
-        let export_seconds = HistogramVec::new(
-            HistogramOpts::new(
-                "offpath_export_seconds",
-                "Time from a batch's send to its answer.",
-            )
-            .buckets(prometheus::exponential_buckets(2e-3, 2.0, 15)?),
-            &["sink"],
-        )?;
-        registry.register(Box::new(export_seconds.clone()))?;
         let gauge = Arc::clone(budget);
         registry.register(Box::new(PullingGauge::new(
             "offpath_queue_bytes",
@@ -80,9 +54,9 @@ impl Metrics {
                 "Kept traces that were dropped.",
                 &["route", "sink", "reason"],
             )?,
-            pending,
-            encode_seconds,
-            export_seconds,
+            pending: registered(registry, pending()?)?,
+            encode_seconds: registered(registry, encode_seconds()?)?,
+            export_seconds: registered(registry, export_seconds()?)?,
             defects: counter(
                 "offpath_defects_total",
                 "Exchanges that were not as their format wants them.",
@@ -95,4 +69,47 @@ impl Metrics {
             )?,
         })
     }
+}
+
+/// Puts `family` into `registry` and hands it back; its handles share one set of figures.
+fn registered<C: Collector + Clone + 'static>(
+    registry: &Registry,
+    family: C,
+) -> Result<C, prometheus::Error> {
+    registry.register(Box::new(family.clone()))?;
+    Ok(family)
+}
+
+fn pending() -> Result<IntGaugeVec, prometheus::Error> {
+    IntGaugeVec::new(
+        Opts::new(
+            "offpath_traces_pending",
+            "Kept traces that are neither exported nor dropped.",
+        ),
+        &["route", "sink", "where"],
+    )
+}
+
+/// Its buckets run from a 1 KB exchange to a body of many megabytes.
+fn encode_seconds() -> Result<Histogram, prometheus::Error> {
+    let buckets = prometheus::exponential_buckets(5e-6, 4.0, 10)?;
+    Histogram::with_opts(
+        HistogramOpts::new(
+            "offpath_encode_seconds",
+            "Time to decode and encode one trace.",
+        )
+        .buckets(buckets),
+    )
+}
+
+fn export_seconds() -> Result<HistogramVec, prometheus::Error> {
+    let buckets = prometheus::exponential_buckets(2e-3, 2.0, 15)?;
+    HistogramVec::new(
+        HistogramOpts::new(
+            "offpath_export_seconds",
+            "Time from a batch's send to its answer.",
+        )
+        .buckets(buckets),
+        &["sink"],
+    )
 }

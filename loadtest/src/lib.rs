@@ -4,6 +4,7 @@
 //! measures is what any client would see. What it does not know: how the thing it measures works.
 //!
 //! - [`run`]: load at scheduled instants; [`schedule`] says when, [`report`] what was seen.
+//! - [`compare`]: several targets on one schedule, and what one adds over the other.
 //! - [`client`]: one exchange at a time, every chunk with its arrival.
 //! - [`upstream`]: a model endpoint whose timing, size and faults the caller chooses.
 //! - [`bodies`]: generated request bodies.
@@ -11,9 +12,11 @@
 pub mod alarm;
 pub mod bodies;
 pub mod client;
+pub mod compare;
 pub mod micros;
 pub mod report;
 pub mod run;
 pub mod schedule;
 pub mod sse;
+pub mod units;
 pub mod upstream;

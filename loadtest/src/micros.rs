@@ -38,6 +38,13 @@ impl Micros {
         self.histogram.saturating_record(whole_micros(duration));
     }
 
+    /// Adds all of another's.
+    pub fn add(&mut self, other: &Self) {
+        self.histogram
+            .add(&other.histogram)
+            .expect("all have the same bounds");
+    }
+
     /// `None` where nothing was recorded.
     #[must_use]
     pub fn percentiles(&self) -> Option<Percentiles> {

@@ -1,7 +1,8 @@
 //! When requests are to be sent: offsets from the start of a run, computed and never slept.
 //!
 //! No socket, no clock: an iterator. Each constant offset is computed from its index, so no error
-//! adds up; Poisson gaps are drawn from a seed, so that a run can be repeated.
+//! adds up; Poisson gaps are drawn from a seed, so that a run can be repeated. A ramp is the same
+//! events on a clock that runs faster and faster: event `u` is due when the rate's integral is `u`.
 
 use std::time::Duration;
 
@@ -27,8 +28,11 @@ pub enum Load {
     Open {
         /// The distribution of the gaps.
         arrivals: Arrivals,
-        /// Requests per second.
+        /// Requests per second, at the start.
         rate: f64,
+        /// Requests per second at the end, where the rate changes in a straight line.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        ramp_to: Option<f64>,
         /// Of the random gaps.
         seed: u64,
         /// The most requests in flight: connections, or streams of the one HTTP/2 connection.
@@ -46,10 +50,12 @@ pub enum Load {
 pub struct Schedule {
     arrivals: Arrivals,
     rate: f64,
+    /// Change of the rate, per second and second.
+    slope: f64,
     duration: Duration,
     index: u64,
-    /// The last Poisson arrival, in seconds.
-    at_s: f64,
+    /// The last Poisson arrival, as the rate's integral up to it.
+    drawn: f64,
     rng: SmallRng,
 }
 
@@ -61,11 +67,30 @@ impl Schedule {
         Self {
             arrivals,
             rate,
+            slope: 0.0,
             duration,
             index: 0,
-            at_s: 0.0,
+            drawn: 0.0,
             rng: SmallRng::seed_from_u64(seed),
         }
+    }
+
+    /// The same, its rate changing in a straight line to `rate`, above 0, at the end.
+    #[must_use]
+    pub fn ramp_to(mut self, rate: f64) -> Self {
+        debug_assert!(rate.is_finite() && rate > 0.0);
+        self.slope = (rate - self.rate) / self.duration.as_secs_f64();
+        self
+    }
+
+    /// When the rate's integral is `events`: the root of `rate t + slope t^2 / 2 = events`.
+    fn seconds_until(&self, events: f64) -> f64 {
+        if self.slope == 0.0 {
+            return events / self.rate;
+        }
+        // Not a number past the turning point of a falling rate, which lies after the duration.
+        let root = (self.rate * self.rate + 2.0 * self.slope * events).sqrt();
+        2.0 * events / (self.rate + root)
     }
 }
 
@@ -73,17 +98,17 @@ impl Iterator for Schedule {
     type Item = Duration;
 
     fn next(&mut self) -> Option<Duration> {
-        let at_s = match self.arrivals {
+        let events = match self.arrivals {
             #[expect(clippy::cast_precision_loss, reason = "exact to 2^53 sends")]
-            Arrivals::Constant => self.index as f64 / self.rate,
+            Arrivals::Constant => self.index as f64,
             Arrivals::Poisson => {
                 let uniform: f64 = self.rng.random();
-                self.at_s - (1.0 - uniform).ln() / self.rate
+                self.drawn -= (1.0 - uniform).ln();
+                self.drawn
             }
         };
         self.index += 1;
-        self.at_s = at_s;
-        Duration::try_from_secs_f64(at_s)
+        Duration::try_from_secs_f64(self.seconds_until(events))
             .ok()
             .filter(|at| *at < self.duration)
     }
@@ -131,5 +156,26 @@ mod tests {
         };
         assert_eq!(of(1), of(1));
         assert_ne!(of(1), of(2));
+    }
+
+    #[test]
+    fn a_ramp_has_the_mean_of_its_rates_and_ends_at_the_last() {
+        let second = Duration::from_secs(1);
+        let up = Schedule::new(Arrivals::Constant, 100.0, 10 * second, 0).ramp_to(300.0);
+        let offsets: Vec<f64> = up.map(|at| at.as_secs_f64()).collect();
+        assert_eq!(offsets.len(), 2000);
+        let last = offsets[1999] - offsets[1998];
+        assert!((offsets[1] - 0.01).abs() < 1e-4 && (last - 1.0 / 300.0).abs() < 1e-4);
+
+        let down = Schedule::new(Arrivals::Poisson, 4000.0, 10 * second, 3).ramp_to(1.0);
+        let halves = down.fold([0_u32; 2], |[first, last], at| {
+            if at < 5 * second {
+                [first + 1, last]
+            } else {
+                [first, last + 1]
+            }
+        });
+        // 15,001 and 5,004 expected; five standard deviations are 612 and 354.
+        assert!(halves[0].abs_diff(15_001) < 612 && halves[1].abs_diff(5_004) < 354);
     }
 }

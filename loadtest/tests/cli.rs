@@ -175,3 +175,53 @@ fn a_run_prints_a_table_and_writes_the_same_as_json() {
             .contains("statuses     503: ")
     );
 }
+
+#[test]
+fn a_comparison_tells_its_verdict_by_the_exit_code_and_writes_json() {
+    let upstream = Upstream::start();
+    let file = tempfile::NamedTempFile::new().unwrap();
+    let direct = format!("direct={}/echo", upstream.url);
+    let slow = format!("slow={}/echo?delay-us=20000", upstream.url);
+    let small = [
+        "--block", "20ms", "--rounds", "8", "--rate", "1000", "--case", "chat:5",
+    ];
+    let compare = |gate: &[&str]| {
+        let json = ["--json", file.path().to_str().unwrap()];
+        let output =
+            loadtest(&[&["compare", &direct, &slow], small.as_slice(), &json, gate].concat());
+        let stderr = String::from_utf8(output.stderr).unwrap();
+        (output.status.code(), stderr)
+    };
+    // Far from what was added, and far below what chance leaves open.
+    assert_eq!(
+        compare(&["--fail-if", "added_p50 > 1h"]),
+        (Some(0), String::new())
+    );
+    let json: Value = serde_json::from_reader(file.reopen().unwrap()).unwrap();
+    assert_eq!(json["gates"][0]["verdict"], "passed");
+    assert_eq!(json["cases"][0]["lanes"][2]["name"], "control");
+    assert_eq!(compare(&["--fail-if", "added_p99.9 > 1ms"]).0, Some(3));
+    let (code, stderr) = compare(&["--fail-if", "added_p50 = 1ms"]);
+    assert_eq!(code, Some(64));
+    assert!(
+        stderr.contains("is not like `added_p99 > 500us`"),
+        "{stderr}"
+    );
+    check_refused(&["compare", &direct], 64, "2 values required");
+    check_refused(
+        &["compare", &direct, &slow, "--rounds", "3"],
+        64,
+        "too few for an interval",
+    );
+    check_refused(&["compare", &direct, &slow, "--rate", "1"], 64, "under 10");
+    check_refused(
+        &["compare", &direct, "a=http://192.0.2.1/"],
+        64,
+        "--i-may-load 192.0.2.1",
+    );
+    check_refused(
+        &["compare", &direct, "down=http://127.0.0.1:1/"],
+        1,
+        "cannot connect",
+    );
+}

@@ -98,7 +98,11 @@ impl Exchanges {
         background.close();
         let bodies = sink.take();
         let full = count / BATCH;
-        ensure!(bodies.len() as u64 == full, "{} batches, not {full}", bodies.len());
+        ensure!(
+            bodies.len() as u64 == full,
+            "{} batches, not {full}",
+            bodies.len()
+        );
         Ok(bodies)
     }
 }

@@ -4,6 +4,6 @@ mod delivery;
 mod limits;
 mod mlflow;
 mod shutdown;
-mod stub;
-mod support;
+pub(crate) mod stub;
+pub(crate) mod support;
 mod tls;

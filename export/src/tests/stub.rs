@@ -23,11 +23,11 @@ use tokio_rustls::TlsAcceptor;
 use crate::otlp::proto::{ExportTraceServiceRequest, Span};
 
 /// Longer than anything that ought to happen takes, on a busy machine too.
-pub(super) const PATIENCE: Duration = Duration::from_secs(30);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A running sink; stops when dropped.
-pub(super) struct Stub {
-    pub(super) address: SocketAddr,
+pub(crate) struct Stub {
+    pub(crate) address: SocketAddr,
     seen: Seen,
     stop: Option<oneshot::Sender<()>>,
     thread: Option<JoinHandle<()>>,
@@ -38,25 +38,25 @@ type Script = dyn Fn(&Sent) -> Answer + Send + Sync;
 
 /// One request, as it came.
 #[derive(Clone, Debug)]
-pub(super) struct Sent {
-    pub(super) at: Instant,
+pub(crate) struct Sent {
+    pub(crate) at: Instant,
     /// Requests to the same path before it.
-    pub(super) nth: usize,
-    pub(super) path: String,
-    pub(super) headers: HeaderMap,
-    pub(super) body: Bytes,
+    pub(crate) nth: usize,
+    pub(crate) path: String,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: Bytes,
 }
 
 /// What the script says to a request.
-pub(super) struct Answer {
-    pub(super) status: u16,
-    pub(super) headers: Vec<(&'static str, String)>,
-    pub(super) body: String,
-    pub(super) delay: Duration,
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    pub(crate) headers: Vec<(&'static str, String)>,
+    pub(crate) body: String,
+    pub(crate) delay: Duration,
 }
 
 /// An answer without a body.
-pub(super) fn status(status: u16) -> Answer {
+pub(crate) fn status(status: u16) -> Answer {
     let (headers, body) = (Vec::new(), String::new());
     Answer {
         status,
@@ -67,11 +67,11 @@ pub(super) fn status(status: u16) -> Answer {
 }
 
 impl Stub {
-    pub(super) fn start(script: impl Fn(&Sent) -> Answer + Send + Sync + 'static) -> Self {
+    pub(crate) fn start(script: impl Fn(&Sent) -> Answer + Send + Sync + 'static) -> Self {
         Self::start_with(None, script)
     }
 
-    pub(super) fn start_with(
+    pub(crate) fn start_with(
         tls: Option<TlsAcceptor>,
         script: impl Fn(&Sent) -> Answer + Send + Sync + 'static,
     ) -> Self {
@@ -98,18 +98,18 @@ impl Stub {
     }
 
     /// Takes everything.
-    pub(super) fn willing() -> Self {
+    pub(crate) fn willing() -> Self {
         Self::start(|_| status(200))
     }
 
     /// Everything so far.
-    pub(super) fn seen(&self) -> Vec<Sent> {
+    pub(crate) fn seen(&self) -> Vec<Sent> {
         self.seen.0.lock().unwrap().clone()
     }
 
     /// Everything, as soon as it is what the condition asks for.
     #[track_caller]
-    pub(super) fn wait(&self, enough: impl Fn(&[Sent]) -> bool) -> Vec<Sent> {
+    pub(crate) fn wait(&self, enough: impl Fn(&[Sent]) -> bool) -> Vec<Sent> {
         let seen = self.seen.0.lock().unwrap();
         let (seen, timeout) = self
             .seen
@@ -125,7 +125,7 @@ impl Stub {
     }
 
     /// How often each trace came, by its id in hex.
-    pub(super) fn traces(&self) -> BTreeMap<String, usize> {
+    pub(crate) fn traces(&self) -> BTreeMap<String, usize> {
         let mut times = BTreeMap::new();
         for trace in self.seen().iter().flat_map(Sent::traces) {
             *times.entry(trace).or_default() += 1;
@@ -144,17 +144,17 @@ impl Drop for Stub {
 }
 
 impl Sent {
-    pub(super) fn header(&self, name: &str) -> &str {
+    pub(crate) fn header(&self, name: &str) -> &str {
         self.headers
             .get(name)
             .map_or("", |value| value.to_str().unwrap())
     }
 
-    pub(super) fn request(&self) -> ExportTraceServiceRequest {
+    pub(crate) fn request(&self) -> ExportTraceServiceRequest {
         ExportTraceServiceRequest::decode(self.body.clone()).unwrap()
     }
 
-    pub(super) fn spans(&self) -> Vec<Span> {
+    pub(crate) fn spans(&self) -> Vec<Span> {
         let request = self.request();
         let scopes = request
             .resource_spans
@@ -164,7 +164,7 @@ impl Sent {
     }
 
     /// The traces in it, by id in hex, in order.
-    pub(super) fn traces(&self) -> Vec<String> {
+    pub(crate) fn traces(&self) -> Vec<String> {
         if !self.path.ends_with("/v1/traces") {
             return Vec::new();
         }

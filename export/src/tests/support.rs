@@ -18,22 +18,22 @@ use crate::pipeline::open_with;
 use crate::{Handle, Pipeline, RouteSink};
 
 /// A running export, with what tests look at.
-pub(super) struct Export {
-    pub(super) handle: Handle,
-    pub(super) pipeline: Pipeline,
-    pub(super) registry: Registry,
-    pub(super) door: Door,
+pub(crate) struct Export {
+    pub(crate) handle: Handle,
+    pub(crate) pipeline: Pipeline,
+    pub(crate) registry: Registry,
+    pub(crate) door: Door,
 }
 
 /// Offers exchanges of the first route.
 #[derive(Clone)]
-pub(super) struct Door {
+pub(crate) struct Door {
     handle: Handle,
-    plan: Arc<Plan>,
+    pub(crate) plan: Arc<Plan>,
 }
 
 /// One route `r` to one MLflow sink `mlflow` at this address. Fast retries, no linger.
-pub(super) fn config(stub: &Stub) -> Config {
+pub(crate) fn config(stub: &Stub) -> Config {
     with_sinks(&format!(
         "mlflow: {{type: mlflow, tracking_uri: \"http://{}\"}}",
         stub.address
@@ -41,7 +41,7 @@ pub(super) fn config(stub: &Stub) -> Config {
 }
 
 /// The same with these sinks, one a line.
-pub(super) fn with_sinks(sinks: &str) -> Config {
+pub(crate) fn with_sinks(sinks: &str) -> Config {
     let yaml = format!(
         "listeners: [{{address: 127.0.0.1:8080}}]\n\
          upstreams: {{u: {{endpoints: [\"http://127.0.0.1:1\"]}}}}\n\
@@ -55,11 +55,11 @@ pub(super) fn with_sinks(sinks: &str) -> Config {
 
 impl Export {
     /// Runs, with [`decode`].
-    pub(super) fn open(config: &Config) -> Self {
+    pub(crate) fn open(config: &Config) -> Self {
         Self::open_with(config, decode)
     }
 
-    pub(super) fn open_with(config: &Config, decode: Decode) -> Self {
+    pub(crate) fn open_with(config: &Config, decode: Decode) -> Self {
         let registry = Registry::new();
         let (handle, pipeline) = open_with(config, &registry, decode).unwrap();
         let route = &config.routes[0];
@@ -86,18 +86,18 @@ impl Export {
         }
     }
 
-    pub(super) fn offer(&self, id: u128, body: impl Into<Bytes>) {
+    pub(crate) fn offer(&self, id: u128, body: impl Into<Bytes>) {
         self.door.offer(id, body);
     }
 
     /// The accounts of the first route, as soon as the condition holds for them and they balance.
     #[track_caller]
-    pub(super) fn wait(&self, enough: impl Fn(&[RouteSink]) -> bool) -> Vec<RouteSink> {
+    pub(crate) fn wait(&self, enough: impl Fn(&[RouteSink]) -> bool) -> Vec<RouteSink> {
         wait(&self.handle, enough)
     }
 
     /// A metric's value, by its name and its labels in the text format.
-    pub(super) fn metric(&self, line: &str) -> f64 {
+    pub(crate) fn metric(&self, line: &str) -> f64 {
         let text = prometheus::TextEncoder::new().encode_to_string(&self.registry.gather());
         let text = text.unwrap();
         let value = text
@@ -112,14 +112,14 @@ impl Export {
 
 impl Door {
     /// Offers an exchange with this id and this request body.
-    pub(super) fn offer(&self, id: u128, body: impl Into<Bytes>) {
+    pub(crate) fn offer(&self, id: u128, body: impl Into<Bytes>) {
         self.handle.offer(exchange(&self.plan, id, body.into()));
     }
 }
 
 /// See [`Export::wait`].
 #[track_caller]
-pub(super) fn wait(handle: &Handle, enough: impl Fn(&[RouteSink]) -> bool) -> Vec<RouteSink> {
+pub(crate) fn wait(handle: &Handle, enough: impl Fn(&[RouteSink]) -> bool) -> Vec<RouteSink> {
     let start = Instant::now();
     loop {
         let sinks = handle.status().routes.swap_remove(0).sinks;
@@ -138,11 +138,12 @@ fn balances(sink: &RouteSink) -> bool {
 }
 
 /// The id as sinks are sent it.
-pub(super) fn hex(id: u128) -> String {
+pub(crate) fn hex(id: u128) -> String {
     format!("{id:032x}")
 }
 
-fn exchange(plan: &Arc<Plan>, id: u128, body: Bytes) -> Exchange {
+/// An exchange with this id and this request body.
+pub(crate) fn exchange(plan: &Arc<Plan>, id: u128, body: Bytes) -> Exchange {
     let ids = Ids {
         trace_id: TraceId::from_random(id),
         root: SpanId::from_random(1),
@@ -203,7 +204,7 @@ fn exchange(plan: &Arc<Plan>, id: u128, body: Bytes) -> Exchange {
 }
 
 /// A trace of two spans with the request body as the root's inputs.
-pub(super) fn decode(exchange: &Exchange) -> (Trace, Vec<Defect>) {
+pub(crate) fn decode(exchange: &Exchange) -> (Trace, Vec<Defect>) {
     let body = exchange.request.body.chunks[0].bytes.clone();
     let inputs = Value::Text(Text::from_utf8_lossy(body));
     let span = |id, parent, name: &'static str, kind, attributes| Span {

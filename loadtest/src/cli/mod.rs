@@ -1,8 +1,11 @@
 //! The command line: arguments to a plan, a plan to an exit code.
 //!
-//! Exit codes: 0; 1 when the target was down, every request failed, or the system refused; 64 when
-//! what was asked cannot be (`EX_USAGE` of sysexits).
+//! Exit codes: 0; 1 when the target was down, every request failed, or the system refused; 2 when a
+//! condition that was to fail the command holds, 3 when it cannot be decided; 64 when what was asked
+//! cannot be (`EX_USAGE` of sysexits).
 
+mod case;
+mod compare;
 mod run;
 mod upstream;
 mod values;
@@ -23,6 +26,7 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    Compare(Box<compare::Args>),
     Run(Box<run::Args>),
     Upstream(upstream::Args),
 }
@@ -43,6 +47,7 @@ pub(crate) fn main() -> ExitCode {
         }
     };
     let done = match cli.command {
+        Command::Compare(args) => compare::main(*args),
         Command::Run(args) => run::main(*args),
         Command::Upstream(args) => upstream::main(&args),
     };

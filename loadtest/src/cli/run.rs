@@ -1,6 +1,6 @@
 //! `loadtest run`.
 
-use std::fs::{self, File};
+use std::fs::File;
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -8,15 +8,15 @@ use std::thread;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use bytes::Bytes;
 use clap::ValueEnum;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, header};
 use indicatif::{ProgressBar, ProgressStyle};
-use offpath_loadtest::bodies;
 use offpath_loadtest::client::{Http, Target, Template, Trust};
 use offpath_loadtest::run::{self, Plan};
 use offpath_loadtest::schedule::{Arrivals, Load};
+use offpath_loadtest::units;
 
+use super::case::Kind;
 use super::{Usage, values};
 
 /// Load a target at scheduled instants, and say what it was like.
@@ -31,7 +31,7 @@ pub(super) struct Args {
     #[arg(long, value_name = "N", value_parser = values::rate, required_unless_present = "closed_loop")]
     rate: Option<f64>,
     /// How long requests are due (250us, 500ms, 10s, 5m)
-    #[arg(long, value_name = "TIME", value_parser = values::duration, default_value = "10s")]
+    #[arg(long, value_name = "TIME", value_parser = units::duration, default_value = "10s")]
     duration: Duration,
     /// How the gaps between requests are distributed
     #[arg(long, value_enum, default_value = "constant")]
@@ -69,7 +69,7 @@ pub(super) struct Args {
     #[arg(long, value_name = "FILE")]
     ca: Option<PathBuf>,
     /// From a request's intended start to its last byte; later ones are errors
-    #[arg(long, value_name = "TIME", value_parser = values::duration, default_value = "30s")]
+    #[arg(long, value_name = "TIME", value_parser = units::duration, default_value = "30s")]
     timeout: Duration,
     /// Write the summary as JSON, too
     #[arg(long, value_name = "FILE")]
@@ -97,13 +97,13 @@ struct Body {
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
-enum Gaps {
+pub(super) enum Gaps {
     Constant,
     Poisson,
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
-enum Version {
+pub(super) enum Version {
     #[value(name = "1")]
     One,
     #[value(name = "2")]
@@ -112,19 +112,17 @@ enum Version {
 
 /// Runs, prints the summary, and says with the exit code whether anything was answered.
 pub(super) fn main(args: Args) -> anyhow::Result<ExitCode> {
-    let threads = args.threads.map_or_else(half_the_cores, usize::from);
-    // Opened before the run: what was measured must not be lost to a mistyped path.
-    let json = match &args.json {
-        Some(path) => Some(create(path).map_err(Usage)?),
-        None => None,
-    };
+    let threads = args.threads;
+    let json = args
+        .json
+        .as_deref()
+        .map(create)
+        .transpose()
+        .map_err(Usage)?;
     let plan = plan(args).map_err(Usage)?;
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(threads)
-        .enable_all()
-        .build()
-        .context("cannot start the runtime")?;
-    let bar = progress_bar(plan.duration);
+    let runtime = runtime(threads)?;
+    let bar = progress_bar("{wide_bar} {elapsed} {msg} requests");
+    bar.set_length(u64::try_from(plan.duration.as_millis()).unwrap_or(u64::MAX));
     let stop = async { tokio::signal::ctrl_c().await.unwrap_or_default() };
     let summary = runtime.block_on(run::run(&plan, stop, |elapsed, finished| {
         bar.set_position(u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX));
@@ -132,7 +130,7 @@ pub(super) fn main(args: Args) -> anyhow::Result<ExitCode> {
     }));
     bar.finish_and_clear();
     let summary = summary.map_err(|error| match error {
-        run::Error::Thread(_) => anyhow::Error::from(error),
+        run::Error::Thread(_) | run::Error::Down(_) => anyhow::Error::from(error),
         run::Error::Refused(_) | run::Error::Request(_) => Usage(error.into()).into(),
     })?;
     write!(io::stdout(), "{summary}").context("cannot print the summary")?;
@@ -149,12 +147,9 @@ pub(super) fn main(args: Args) -> anyhow::Result<ExitCode> {
 }
 
 fn plan(args: Args) -> anyhow::Result<Plan> {
-    let http = match args.http {
-        Version::One => Http::One,
-        Version::Two => Http::Two,
-    };
+    let http = Http::from(args.http);
     let mut headers: HeaderMap = args.headers.into_iter().collect();
-    let (body, content_type) = body(&args.body, args.stream, args.seed)?;
+    let (body, content_type) = args.body.kind(args.stream).body(args.seed)?;
     if let Some(content_type) = content_type {
         let content_type = HeaderValue::from_static(content_type);
         headers.entry(header::CONTENT_TYPE).or_insert(content_type);
@@ -171,11 +166,9 @@ fn plan(args: Args) -> anyhow::Result<Plan> {
             workers: usize::from(workers),
         },
         (None, Some(rate)) => Load::Open {
-            arrivals: match args.arrivals {
-                Gaps::Constant => Arrivals::Constant,
-                Gaps::Poisson => Arrivals::Poisson,
-            },
+            arrivals: args.arrivals.into(),
             rate,
+            ramp_to: None,
             seed: args.seed,
             connections: usize::from(args.connections),
         },
@@ -193,41 +186,57 @@ fn plan(args: Args) -> anyhow::Result<Plan> {
     })
 }
 
-/// The body, and its content type where there is one.
-fn body(body: &Body, stream: bool, seed: u64) -> anyhow::Result<(Bytes, Option<&'static str>)> {
-    const JSON: &str = "application/json";
-    if let Some(path) = &body.file {
-        let bytes = fs::read(path);
-        let bytes = bytes.with_context(|| format!("cannot read body `{}`", path.display()))?;
-        let content_type = match path.extension().and_then(|extension| extension.to_str()) {
-            Some("json") => JSON,
-            Some("csv") => "text/csv",
-            _ => "application/octet-stream",
-        };
-        return Ok((Bytes::from(bytes), Some(content_type)));
+impl Body {
+    fn kind(&self, stream: bool) -> Kind {
+        if let Some(path) = &self.file {
+            return Kind::File(path.clone());
+        }
+        if let Some(words) = self.chat {
+            return Kind::Chat { words, stream };
+        }
+        match self.dataframe {
+            Some((rows, cols)) => Kind::Dataframe { rows, cols },
+            None => Kind::Get,
+        }
     }
-    if let Some(words) = body.chat {
-        let words = usize::try_from(words)?;
-        return Ok((bodies::chat(words, stream, "loadtest"), Some(JSON)));
-    }
-    if let Some((rows, cols)) = body.dataframe {
-        return Ok((bodies::dataframe_split(rows, cols, seed), Some(JSON)));
-    }
-    Ok((Bytes::new(), None))
 }
 
-fn create(path: &Path) -> anyhow::Result<File> {
+impl From<Version> for Http {
+    fn from(version: Version) -> Self {
+        match version {
+            Version::One => Self::One,
+            Version::Two => Self::Two,
+        }
+    }
+}
+
+impl From<Gaps> for Arrivals {
+    fn from(gaps: Gaps) -> Self {
+        match gaps {
+            Gaps::Constant => Self::Constant,
+            Gaps::Poisson => Self::Poisson,
+        }
+    }
+}
+
+/// Opened before a run: what was measured must not be lost to a mistyped path.
+pub(super) fn create(path: &Path) -> anyhow::Result<File> {
     File::create(path).with_context(|| format!("cannot write `{}`", path.display()))
 }
 
-/// The other half is left to the target, which mostly runs beside.
-fn half_the_cores() -> usize {
-    thread::available_parallelism().map_or(1, |cores| cores.get().div_ceil(2))
+/// Half the cores where `threads` is not given: the other half is left to the target, which mostly
+/// runs beside.
+pub(super) fn runtime(threads: Option<u16>) -> anyhow::Result<tokio::runtime::Runtime> {
+    let half = || thread::available_parallelism().map_or(1, |cores| cores.get().div_ceil(2));
+    tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(threads.map_or_else(half, usize::from))
+        .enable_all()
+        .build()
+        .context("cannot start the runtime")
 }
 
 /// Hidden where stderr is no terminal.
-fn progress_bar(duration: Duration) -> ProgressBar {
-    let millis = u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
-    let style = ProgressStyle::with_template("{wide_bar} {elapsed} {msg} requests");
-    ProgressBar::new(millis).with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
+pub(super) fn progress_bar(template: &str) -> ProgressBar {
+    let style = ProgressStyle::with_template(template);
+    ProgressBar::new(0).with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
 }

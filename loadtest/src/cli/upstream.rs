@@ -9,7 +9,7 @@ use offpath_loadtest::upstream::Server;
 use tokio::signal::unix::{SignalKind, signal};
 
 /// Serve a model endpoint to test against: chat with streaming, DataFrame scoring, echo, faults by
-/// header (x-tokens, x-gap-us, x-delay-us, x-status, x-stall-ms, x-cut-after). HTTP/1.1 and h2c.
+/// header (x-tokens, x-gap-us, x-delay-us, x-spin-us, x-status, x-stall-ms, x-cut-after). HTTP/1.1 and h2c.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     /// Address to listen on; port 0 takes a free one

@@ -1,27 +1,7 @@
 //! Values of arguments.
 
-use std::time::Duration;
-
-/// `250us`, `500ms`, `10s`, `5m`, `1h`; above zero.
-pub(super) fn duration(text: &str) -> Result<Duration, String> {
-    let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
-    let unit = text.strip_prefix(digits).unwrap_or_default();
-    let micros: u64 = match unit {
-        "us" => 1,
-        "ms" => 1_000,
-        "s" => 1_000_000,
-        "m" => 60_000_000,
-        "h" => 3_600_000_000,
-        _ => return Err("the unit is one of us, ms, s, m, h".to_owned()),
-    };
-    let count: u64 = digits
-        .parse()
-        .map_err(|_| "not a whole number".to_owned())?;
-    match count.checked_mul(micros) {
-        Some(micros) if (1..=86_400_000_000).contains(&micros) => Ok(Duration::from_micros(micros)),
-        _ => Err("not above zero and at most 24 hours".to_owned()),
-    }
-}
+use offpath_loadtest::client::Target;
+use offpath_loadtest::compare::Named;
 
 /// Requests per second.
 pub(super) fn rate(text: &str) -> Result<f64, String> {
@@ -45,6 +25,19 @@ pub(super) fn shape(text: &str) -> Result<(usize, usize), String> {
     }
 }
 
+/// `NAME=URL`.
+pub(super) fn named(text: &str) -> Result<Named, String> {
+    let (name, url) = text.split_once('=').ok_or("not NAME=URL")?;
+    if name.is_empty() || name.contains([':', '/']) {
+        return Err("not NAME=URL".to_owned());
+    }
+    let target = url.parse::<Target>().map_err(|error| error.to_string())?;
+    Ok(Named {
+        name: name.to_owned(),
+        target,
+    })
+}
+
 /// `name: value`.
 pub(super) fn header(text: &str) -> Result<(http::HeaderName, http::HeaderValue), String> {
     let (name, value) = text.split_once(':').ok_or("not `name: value`")?;
@@ -66,20 +59,6 @@ mod tests {
     #[track_caller]
     fn check<T: PartialEq + std::fmt::Debug>(found: Result<T, String>, expect: Result<T, &str>) {
         assert_eq!(found, expect.map_err(str::to_owned));
-    }
-
-    #[test]
-    fn durations_have_a_unit_and_a_limit() {
-        check(duration("250us"), Ok(Duration::from_micros(250)));
-        check(duration("10s"), Ok(Duration::from_secs(10)));
-        check(duration("1h"), Ok(Duration::from_secs(3600)));
-        check(duration("10"), Err("the unit is one of us, ms, s, m, h"));
-        check(duration("-1s"), Err("not a whole number"));
-        check(duration("0s"), Err("not above zero and at most 24 hours"));
-        check(
-            duration("18446744073709551615h"),
-            Err("not above zero and at most 24 hours"),
-        );
     }
 
     #[test]

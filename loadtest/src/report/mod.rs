@@ -4,9 +4,12 @@
 //! things. A run that its own lateness spoiled says so before anyone quotes it.
 
 mod recorder;
+mod samples;
 mod table;
 
 pub(crate) use self::recorder::{Answer, Attempt, Failure, Recorder};
+pub use self::samples::Metric;
+pub(crate) use self::samples::Samples;
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -87,7 +90,6 @@ pub(crate) struct Measured<'a> {
     pub(crate) target: &'a Target,
     pub(crate) http: Http,
     pub(crate) load: Load,
-    pub(crate) request_body_bytes: usize,
     pub(crate) recorder: &'a Recorder,
     pub(crate) start: Instant,
     pub(crate) duration: Duration,
@@ -101,7 +103,6 @@ impl Summary {
             recorder, duration, ..
         } = measured;
         let rate = rate(&measured);
-        let body_bytes = u64::try_from(measured.request_body_bytes).unwrap_or(u64::MAX);
         Self {
             target: measured.target.to_string(),
             http: measured.http,
@@ -114,7 +115,7 @@ impl Summary {
             errors: recorder.errors.clone(),
             first_error: recorder.first_error.clone(),
             body_bytes: BodyBytes {
-                sent: recorder.sent.saturating_mul(body_bytes),
+                sent: recorder.request_bytes,
                 received: recorder.response_bytes,
             },
             figures: figures(recorder),

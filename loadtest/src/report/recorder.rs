@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
+use super::Samples;
 use crate::client;
 use crate::micros::Micros;
 
@@ -15,6 +16,8 @@ pub(crate) struct Attempt {
     pub(crate) lag: Option<Duration>,
     /// When it was handed to a connection; `None` where there was none to be had.
     pub(crate) sent: Option<Instant>,
+    /// Of the request's body.
+    pub(crate) body_bytes: usize,
     /// The whole answer, or why there is none.
     pub(crate) outcome: Result<Answer, Failure>,
 }
@@ -23,6 +26,8 @@ pub(crate) struct Attempt {
 #[derive(Debug)]
 pub(crate) struct Answer {
     pub(crate) status: u16,
+    /// When its head was read.
+    pub(crate) head: Instant,
     /// When its last byte was read.
     pub(crate) ended: Instant,
     /// What the server said of its own overhead.
@@ -65,6 +70,8 @@ pub(crate) struct Recorder {
     pub(crate) sent: u64,
     pub(crate) last_sent: Option<Instant>,
     pub(crate) connections: u64,
+    /// Of the bodies of requests that were sent.
+    pub(crate) request_bytes: u64,
     pub(crate) response_bytes: u64,
     pub(crate) statuses: BTreeMap<u16, u64>,
     pub(crate) errors: BTreeMap<&'static str, u64>,
@@ -76,6 +83,8 @@ pub(crate) struct Recorder {
     pub(crate) ttft: Micros,
     pub(crate) itl: Micros,
     pub(crate) tpot: Micros,
+    /// Where every value is wanted.
+    pub(crate) samples: Option<Samples>,
 }
 
 impl Recorder {
@@ -87,7 +96,11 @@ impl Recorder {
         }
         if let Some(sent) = attempt.sent {
             self.sent += 1;
+            self.request_bytes += u64::try_from(attempt.body_bytes).unwrap_or(u64::MAX);
             self.last_sent = self.last_sent.max(Some(sent));
+        }
+        if let Some(samples) = &mut self.samples {
+            samples.add(&attempt);
         }
         let answer = match attempt.outcome {
             Ok(answer) => answer,
@@ -118,9 +131,12 @@ impl Recorder {
     }
 
     /// Adds gaps between token events, of answers under way too.
-    pub(crate) fn add_gaps(&mut self, gaps: Vec<Duration>) {
+    pub(crate) fn add_gaps(&mut self, gaps: &[Duration]) {
         for gap in gaps {
-            self.itl.record(gap);
+            self.itl.record(*gap);
+        }
+        if let Some(samples) = &mut self.samples {
+            samples.add_gaps(gaps);
         }
     }
 }

@@ -43,6 +43,7 @@ fn write_load(f: &mut fmt::Formatter<'_>, load: Load) -> fmt::Result {
         Load::Open {
             arrivals,
             rate,
+            ramp_to,
             seed,
             connections,
         } => {
@@ -50,9 +51,10 @@ fn write_load(f: &mut fmt::Formatter<'_>, load: Load) -> fmt::Result {
                 Arrivals::Constant => "constant".to_owned(),
                 Arrivals::Poisson => format!("poisson (seed {seed})"),
             };
+            let to = ramp_to.map(|to| format!(" to {to}")).unwrap_or_default();
             writeln!(
                 f,
-                "load         open loop, {arrivals}, {rate}/s, at most {connections} in flight"
+                "load         open loop, {arrivals}, {rate}{to}/s, at most {connections} in flight"
             )
         }
         Load::Closed { workers } => {

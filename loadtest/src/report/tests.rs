@@ -4,6 +4,7 @@ use crate::schedule::Arrivals;
 const LOAD: Load = Load::Open {
     arrivals: Arrivals::Poisson,
     rate: 100.0,
+    ramp_to: None,
     seed: 7,
     connections: 8,
 };
@@ -18,8 +19,10 @@ fn recorded(start: Instant, count: u32, lag: Duration) -> Recorder {
             intended,
             lag: Some(lag),
             sent: Some(sent),
+            body_bytes: 1000,
             outcome: Ok(Answer {
                 status: 200,
+                head: sent,
                 ended: sent + Duration::from_millis(1),
                 overhead: Some(Duration::from_micros(43)),
                 ttft: None,
@@ -35,7 +38,6 @@ fn summary(recorder: &Recorder, start: Instant, offered: u64) -> Summary {
         target: &"http://127.0.0.1:9001/a".parse().unwrap(),
         http: Http::One,
         load: LOAD,
-        request_body_bytes: 1000,
         recorder,
         start,
         duration: Duration::from_secs(1),
@@ -97,6 +99,7 @@ fn the_table_names_counts_errors_formulas_and_the_mark() {
         intended: start,
         lag: None,
         sent: None,
+        body_bytes: 1000,
         outcome: Err(Failure {
             kind: "connect",
             message: "cannot connect to `127.0.0.1:9001`: connection refused".to_owned(),

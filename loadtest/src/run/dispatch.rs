@@ -12,10 +12,18 @@ use std::{io, thread};
 
 use super::queue::Queue;
 use crate::alarm::sharpen_this_thread;
-use crate::schedule::Schedule;
 
 /// The longest spin before an instant: a fifth of a core at 2,000 requests per second.
 const SPIN: Duration = Duration::from_micros(100);
+
+/// One request of a schedule.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Due {
+    /// From the start.
+    pub(crate) offset: Duration,
+    /// Which of the load's requests.
+    pub(crate) request: usize,
+}
 
 /// A running dispatcher. It stops when dropped, and closes its queue when it is done.
 #[derive(Debug)]
@@ -31,8 +39,12 @@ struct Shared {
 }
 
 impl Dispatcher {
-    /// Dispatches into `queue` at `start` plus each offset of `schedule`.
-    pub(super) fn start(schedule: Schedule, start: Instant, queue: Arc<Queue>) -> io::Result<Self> {
+    /// Dispatches into `queue` at `start` plus each offset of `schedule`, which ascend.
+    pub(super) fn start(
+        schedule: impl Iterator<Item = Due> + Send + 'static,
+        start: Instant,
+        queue: Arc<Queue>,
+    ) -> io::Result<Self> {
         let shared = Arc::new(Shared::default());
         let for_thread = Arc::clone(&shared);
         let thread = thread::Builder::new()
@@ -65,8 +77,8 @@ impl Drop for Dispatcher {
 }
 
 impl Shared {
-    fn keep(&self, schedule: Schedule, start: Instant, queue: &Queue) {
-        for offset in schedule {
+    fn keep(&self, schedule: impl Iterator<Item = Due>, start: Instant, queue: &Queue) {
+        for Due { offset, request } in schedule {
             let due = start + offset;
             loop {
                 if self.is_stopped.load(Ordering::Acquire) {
@@ -81,7 +93,7 @@ impl Shared {
                     _ => std::hint::spin_loop(),
                 }
             }
-            queue.dispatch(due);
+            queue.dispatch(due, request);
             self.dispatched.fetch_add(1, Ordering::Relaxed);
         }
     }

@@ -9,21 +9,20 @@
 //! its duration and one timeout.
 
 mod dispatch;
+mod lane;
 mod queue;
+mod requests;
 mod tokens;
 mod worker;
 
+pub(crate) use self::dispatch::Due;
+pub(crate) use self::lane::{Lane, Load as LaneLoad, When};
+pub(crate) use self::requests::Requests;
+
 use std::io;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use tokio::task::JoinSet;
-
-use self::dispatch::Dispatcher;
-use self::queue::Queue;
-use self::worker::Shared;
-use crate::client::{self, Connection, Connector, Http, Target, Template, Trust};
+use crate::client::{self, Http, Target, Template, Trust};
 use crate::report::{Failure, Measured, Recorder, Summary};
 use crate::schedule::{Load, Schedule};
 
@@ -52,7 +51,7 @@ pub struct Plan {
     pub permitted_host: Option<String>,
 }
 
-/// Why there was no run at all. A target that is down is no such error: see [`Summary`].
+/// Why there was no load at all.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The host is not this machine, and was not permitted.
@@ -66,6 +65,25 @@ pub enum Error {
     /// The system has no thread for the schedule.
     #[error("cannot start the dispatcher")]
     Thread(#[source] io::Error),
+    /// Nobody answers at the target. A single run reports this in its [`Summary`] instead.
+    #[error("{0}")]
+    Down(Down),
+}
+
+/// Why nobody could be reached.
+#[derive(Debug)]
+pub struct Down(Failure);
+
+impl From<Failure> for Down {
+    fn from(failure: Failure) -> Self {
+        Self(failure)
+    }
+}
+
+impl std::fmt::Display for Down {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.0.message)
+    }
 }
 
 /// Runs `plan` until it is done or `stop` resolves, telling `progress` the time and the requests
@@ -81,111 +99,56 @@ pub async fn run(
     stop: impl Future<Output = ()>,
     progress: impl Fn(Duration, u64),
 ) -> Result<Summary, Error> {
-    let is_permitted = match &plan.permitted_host {
-        Some(host) => host.eq_ignore_ascii_case(&plan.target.host),
-        None => false,
+    let permitted = plan.permitted_host.as_deref();
+    let trust = plan.trust.as_ref();
+    let opened = Lane::open(&plan.target, plan.http, trust, permitted, plan.timeout).await;
+    let mut lane = match opened {
+        Ok(lane) => lane,
+        Err(Error::Down(Down(failure))) => return Ok(down(plan, failure)),
+        Err(error) => return Err(error),
     };
-    let refused = || Error::Refused(plan.target.host.clone());
-    if !is_permitted && !plan.target.names_loopback() {
-        return Err(refused());
-    }
-    let connector = match Connector::resolve(&plan.target, plan.http, plan.trust.as_ref()).await {
-        Ok(connector) => connector,
-        Err(error @ client::Error::Resolve { .. }) => return Ok(down(plan, Failure::from(&error))),
-        Err(error) => return Err(Error::Request(error)),
-    };
-    let is_here = |addr: &std::net::SocketAddr| addr.ip().to_canonical().is_loopback();
-    if !is_permitted && !connector.addrs().iter().all(is_here) {
-        return Err(refused());
-    }
-    let shared = Arc::new(Shared {
-        connector,
-        template: plan.template.clone(),
+    let load = LaneLoad {
+        requests: Requests::new(plan.template.clone(), []),
+        when: when(plan.load, plan.duration),
         timeout: plan.timeout,
-        is_stopped: AtomicBool::new(false),
-        multiplexed: tokio::sync::Mutex::default(),
-        recorder: Mutex::default(),
-    });
-    match tokio::time::timeout(plan.timeout, shared.connect()).await {
-        Ok(Ok(first)) => load(plan, shared, first, stop, progress).await,
-        Ok(Err(error)) => Ok(down(plan, Failure::from(&error))),
-        Err(_) => {
-            let (target, timeout) = (&plan.target.authority, plan.timeout);
-            let message = format!("cannot connect to `{target}` within {timeout:?}");
-            let kind = "connect";
-            Ok(down(plan, Failure { kind, message }))
-        }
-    }
+        recorder: Recorder {
+            connections: 1,
+            ..Recorder::default()
+        },
+        check: None,
+    };
+    let loaded = lane.load(load, stop, progress).await?;
+    let duration = loaded.stopped_after.unwrap_or(plan.duration);
+    Ok(summary(
+        plan,
+        &loaded.recorder,
+        loaded.start,
+        duration,
+        loaded.offered,
+    ))
 }
 
-async fn load(
-    plan: &Plan,
-    shared: Arc<Shared>,
-    first: Connection,
-    stop: impl Future<Output = ()>,
-    progress: impl Fn(Duration, u64),
-) -> Result<Summary, Error> {
-    let mut start = Instant::now();
-    let mut workers = JoinSet::new();
-    let mut first = Some(first);
-    let mut dispatcher = None;
-    match plan.load {
+/// One request over and over, as `load` has it.
+pub(crate) fn when(load: Load, duration: Duration) -> When {
+    match load {
         Load::Open {
             arrivals,
             rate,
+            ramp_to,
             seed,
             connections,
         } => {
-            start += LEAD;
-            let queue = Arc::new(Queue::default());
-            for _ in 0..connections {
-                let (shared, queue) = (Arc::clone(&shared), Arc::clone(&queue));
-                workers.spawn(worker::open_loop(shared, queue, first.take()));
-            }
-            let schedule = Schedule::new(arrivals, rate, plan.duration, seed);
-            let started = Dispatcher::start(schedule, start, queue);
-            dispatcher = Some(started.map_err(Error::Thread)?);
-        }
-        Load::Closed { workers: count } => {
-            let end = start + plan.duration;
-            for _ in 0..count {
-                workers.spawn(worker::closed_loop(Arc::clone(&shared), end, first.take()));
+            let schedule = Schedule::new(arrivals, rate, duration, seed);
+            let schedule = match ramp_to {
+                Some(rate) => schedule.ramp_to(rate),
+                None => schedule,
+            };
+            When::Open {
+                schedule: Box::new(schedule.map(|offset| Due { offset, request: 0 })),
+                connections,
             }
         }
-    }
-    let is_whole = drain(&shared, &mut workers, start, stop, progress).await;
-    let duration = if is_whole {
-        plan.duration
-    } else {
-        start.elapsed()
-    };
-    let offered = dispatcher.map(|dispatcher| dispatcher.dispatched());
-    let recorder = shared.recorder();
-    Ok(summary(plan, &recorder, start, duration, offered))
-}
-
-/// Waits for the workers, and says whether they came to their end by themselves.
-async fn drain(
-    shared: &Shared,
-    workers: &mut JoinSet<()>,
-    start: Instant,
-    stop: impl Future<Output = ()>,
-    progress: impl Fn(Duration, u64),
-) -> bool {
-    let mut ticks = tokio::time::interval(PROGRESS_INTERVAL);
-    let mut stop = std::pin::pin!(stop);
-    loop {
-        tokio::select! {
-            joined = workers.join_next() => if joined.is_none() {
-                return true;
-            },
-            _ = ticks.tick() => progress(start.elapsed(), shared.recorder().finished),
-            () = &mut stop => {
-                shared.is_stopped.store(true, Ordering::Relaxed);
-                workers.shutdown().await;
-                return false;
-            }
-        }
+        Load::Closed { workers } => When::Closed { workers, duration },
     }
 }
 
@@ -206,7 +169,6 @@ fn summary(
         target: &plan.target,
         http: plan.http,
         load: plan.load,
-        request_body_bytes: plan.template.body_bytes(),
         recorder,
         start,
         duration,

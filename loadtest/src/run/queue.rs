@@ -15,6 +15,8 @@ use tokio::sync::oneshot;
 pub(super) struct Job {
     /// When the schedule wanted it sent.
     pub(super) intended: Instant,
+    /// Which of the load's requests.
+    pub(super) request: usize,
     /// The dispatcher's lag, where the job had to wait in line; a job that is handed over leaves
     /// it to the receiver, so that the hand-over is in it.
     pub(super) lag: Option<Duration>,
@@ -35,9 +37,10 @@ struct State {
 
 impl Queue {
     /// Hands a due request over, or puts it in line.
-    pub(super) fn dispatch(&self, intended: Instant) {
+    pub(super) fn dispatch(&self, intended: Instant, request: usize) {
         let mut job = Job {
             intended,
+            request,
             lag: None,
         };
         let mut state = self.lock();
@@ -98,10 +101,11 @@ mod tests {
         assert!(poll(first.as_mut()).is_pending());
         assert!(poll(last.as_mut()).is_pending());
         let intended = Instant::now();
-        queue.dispatch(intended);
+        queue.dispatch(intended, 7);
         assert!(poll(first.as_mut()).is_pending());
         let job = Job {
             intended,
+            request: 7,
             lag: None,
         };
         assert_eq!(poll(last.as_mut()), Poll::Ready(Some(job)));
@@ -112,7 +116,7 @@ mod tests {
         let queue = Queue::default();
         let start = Instant::now();
         let instants = [start, start + Duration::from_micros(1)];
-        instants.into_iter().for_each(|at| queue.dispatch(at));
+        instants.into_iter().for_each(|at| queue.dispatch(at, 0));
         queue.close();
         for intended in instants {
             let job = queue.next().await.unwrap();
@@ -129,7 +133,7 @@ mod tests {
             let left = pin!(queue.next());
             assert!(poll(left).is_pending());
         }
-        queue.dispatch(Instant::now());
+        queue.dispatch(Instant::now(), 0);
         assert!(queue.next().await.is_some());
     }
 }

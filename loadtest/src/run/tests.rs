@@ -1,6 +1,7 @@
 use std::convert::Infallible;
 use std::future;
-use std::sync::atomic::AtomicUsize;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method, Response};
@@ -9,6 +10,7 @@ use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpListener;
 use tokio::sync::Barrier;
+use tokio::task::JoinSet;
 
 use super::*;
 use crate::bodies;
@@ -37,6 +39,7 @@ fn open(rate: f64, connections: usize) -> Load {
     Load::Open {
         arrivals: Arrivals::Constant,
         rate,
+        ramp_to: None,
         seed: 1,
         connections,
     }

@@ -8,24 +8,35 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use bytes::Bytes;
+use http::response::Parts;
 use http::{HeaderMap, header};
 use http_body_util::BodyExt as _;
 
 use super::queue::Queue;
+use super::requests::Requests;
 use super::tokens::TokenTimes;
-use crate::client::{self, Connection, Connector, Http, Template};
+use crate::client::{self, Connection, Connector, Http};
 use crate::report::{Answer, Attempt, Failure, Recorder};
 
-/// What the workers of a run share.
+/// Looks at a whole answer: which request it is for, its head, its body. Called after the answer
+/// was timed.
+pub(crate) type Check = dyn Fn(usize, &Parts, Bytes) + Send + Sync;
+
+/// A longer answer is an error where there is a [`Check`] to keep it for.
+const CHECKED_BYTES_MAX: usize = 256 << 20;
+
+/// What the workers of a load share.
 pub(super) struct Shared {
     pub(super) connector: Connector,
-    pub(super) template: Template,
+    pub(super) requests: Requests,
     pub(super) timeout: Duration,
     /// Set when a closed loop is to end early.
     pub(super) is_stopped: AtomicBool,
     /// The HTTP/2 connection, opened again when it has ended.
     pub(super) multiplexed: tokio::sync::Mutex<Option<Connection>>,
     pub(super) recorder: Mutex<Recorder>,
+    pub(super) check: Option<Arc<Check>>,
 }
 
 impl Shared {
@@ -57,43 +68,48 @@ impl Shared {
     }
 }
 
-/// Sends what the schedule dispatches, until the queue ends.
+/// Sends what the schedule dispatches, until the queue ends. Returns what it leaves open.
 pub(super) async fn open_loop(
     shared: Arc<Shared>,
     queue: Arc<Queue>,
     mut connection: Option<Connection>,
-) {
+) -> Option<Connection> {
     while let Some(job) = queue.next().await {
         let lag = job.lag.unwrap_or_else(|| job.intended.elapsed());
-        attempt(&shared, &mut connection, job.intended, Some(lag)).await;
+        let wanted = (job.request, job.intended);
+        attempt(&shared, &mut connection, wanted, Some(lag)).await;
     }
+    connection
 }
 
-/// Sends the next request when the last one is over, until `end`.
+/// Sends the next request when the last one is over, until `end`; each of the load's requests in
+/// turn, from the one at `request`. Returns what it leaves open.
 pub(super) async fn closed_loop(
     shared: Arc<Shared>,
     end: Instant,
+    mut request: usize,
     mut connection: Option<Connection>,
-) {
+) -> Option<Connection> {
     loop {
         let now = Instant::now();
         if now >= end || shared.is_stopped.load(Ordering::Relaxed) {
-            return;
+            return connection;
         }
-        attempt(&shared, &mut connection, now, None).await;
+        attempt(&shared, &mut connection, (request, now), None).await;
+        request = request.wrapping_add(1);
     }
 }
 
 async fn attempt(
     shared: &Shared,
     connection: &mut Option<Connection>,
-    intended: Instant,
+    (request, intended): (usize, Instant),
     lag: Option<Duration>,
 ) {
     let mut sent = None;
     let deadline = intended + shared.timeout;
     let outcome = if Instant::now() < deadline {
-        let exchange = exchange(shared, connection, &mut sent);
+        let exchange = exchange(shared, connection, request, &mut sent);
         match tokio::time::timeout_at(deadline.into(), exchange).await {
             Ok(Ok(answer)) => Ok(answer),
             Ok(Err(error)) => Err(Failure::from(&error)),
@@ -110,6 +126,7 @@ async fn attempt(
         intended,
         lag,
         sent,
+        body_bytes: shared.requests.at(request).body_bytes(),
         outcome,
     });
 }
@@ -117,6 +134,7 @@ async fn attempt(
 async fn exchange(
     shared: &Shared,
     slot: &mut Option<Connection>,
+    index: usize,
     sent: &mut Option<Instant>,
 ) -> client::Result<Answer> {
     let kept = match slot.as_mut() {
@@ -130,12 +148,14 @@ async fn exchange(
         Some(connection) => connection,
         None => slot.insert(shared.connect().await?),
     };
-    let request = shared.template.request();
+    let request = shared.requests.at(index).request();
     let send_instant = *sent.insert(Instant::now());
     let response = connection.send(request).await?;
+    let head = Instant::now();
     let (parts, mut body) = response.into_parts();
     let mut tokens = is_event_stream(&parts.headers).then(TokenTimes::default);
     let mut body_bytes = 0;
+    let mut kept = Vec::new();
     let mut failure = None;
     while let Some(frame) = body.frame().await {
         let at = Instant::now();
@@ -149,7 +169,13 @@ async fn exchange(
         body_bytes += u64::try_from(data.len()).unwrap_or(u64::MAX);
         if let Some(tokens) = &mut tokens {
             tokens.push(&data, at);
-            shared.recorder().add_gaps(tokens.take_gaps());
+            shared.recorder().add_gaps(&tokens.take_gaps());
+        }
+        if shared.check.is_some() {
+            if kept.len() + data.len() > CHECKED_BYTES_MAX {
+                return Err(client::Error::TooLarge(CHECKED_BYTES_MAX));
+            }
+            kept.extend_from_slice(&data);
         }
     }
     let ended = Instant::now();
@@ -157,8 +183,12 @@ async fn exchange(
     if let Some(error) = failure {
         return Err(error.into());
     }
+    if let Some(check) = &shared.check {
+        check(index, &parts, Bytes::from(kept));
+    }
     Ok(Answer {
         status: parts.status.as_u16(),
+        head,
         ended,
         overhead: overhead(&parts.headers),
         ttft: tokens

@@ -8,6 +8,8 @@ use http::request::Parts;
 
 /// Longest wait a request may ask for.
 const WAIT_MAX: Duration = Duration::from_secs(600);
+/// Most time on a core a request may ask for, in microseconds.
+const SPIN_US_MAX: u64 = 1_000_000;
 /// Most tokens a request may ask for.
 const TOKENS_MAX: u64 = 1_000_000;
 
@@ -15,6 +17,7 @@ const TOKENS_MAX: u64 = 1_000_000;
 #[derive(Debug, PartialEq)]
 pub(super) struct Knobs {
     pub(super) delay: Duration,
+    pub(super) spin: Duration,
     pub(super) tokens: usize,
     pub(super) gap: Duration,
     pub(super) status: Option<StatusCode>,
@@ -26,6 +29,7 @@ impl Default for Knobs {
     fn default() -> Self {
         Self {
             delay: Duration::ZERO,
+            spin: Duration::ZERO,
             tokens: 32,
             gap: Duration::from_millis(2),
             status: None,
@@ -46,6 +50,8 @@ impl Knobs {
         let default = Self::default();
         Ok(Self {
             delay: wait("x-delay-us", Duration::from_micros)?.unwrap_or(default.delay),
+            spin: within(parts, "x-spin-us", SPIN_US_MAX)?
+                .map_or(default.spin, Duration::from_micros),
             tokens: within(parts, "x-tokens", TOKENS_MAX)?.map_or(default.tokens, |tokens| {
                 usize::try_from(tokens).unwrap_or(usize::MAX)
             }),
@@ -121,8 +127,10 @@ mod tests {
                 ("x-stall-ms", "20"),
                 ("x-cut-after", "0"),
                 ("x-delay-us", "150"),
+                ("x-spin-us", "200"),
             ],
             Ok(|knobs| {
+                knobs.spin = Duration::from_micros(200);
                 knobs.stall = Some(Duration::from_millis(20));
                 knobs.cut_after_bytes = Some(0);
                 knobs.delay = Duration::from_micros(150);

@@ -14,6 +14,7 @@
 //! | knob | default | meaning |
 //! | --- | --- | --- |
 //! | `x-delay-us` | 0 | from the request's last byte to the response's head |
+//! | `x-spin-us` | 0 | time on a core before the response's head, as a slow filter takes it |
 //! | `x-tokens` | 32 | tokens of a chat's answer (`max_tokens` may make it fewer) |
 //! | `x-gap-us` | 2000 | between two events of a stream; event n leaves at head + n gaps |
 //! | `x-status` | | answer that status with a JSON error |

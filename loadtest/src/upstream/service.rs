@@ -1,7 +1,7 @@
 //! From request to response: knobs, body, delay, route.
 
 use std::convert::Infallible;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use http::request::Parts;
@@ -29,12 +29,21 @@ pub(super) async fn answer(
             let received = Instant::now();
             let reply = route(&parts, &body, &knobs);
             alarm.sleep_until(received + knobs.delay).await;
+            spin(knobs.spin);
             (reply, Some(knobs))
         }
         (Err(message), _) => (invalid(StatusCode::BAD_REQUEST, &message), None),
         (_, Err(reply)) => (reply, None),
     };
     Ok(respond(reply, knobs.as_ref(), alarm))
+}
+
+/// Keeps the core for `duration`.
+fn spin(duration: Duration) {
+    let start = Instant::now();
+    while start.elapsed() < duration {
+        std::hint::spin_loop();
+    }
 }
 
 fn respond(reply: Reply, knobs: Option<&Knobs>, alarm: Alarm) -> Response<Body> {

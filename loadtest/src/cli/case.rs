@@ -1,0 +1,182 @@
+//! `--case`: one kind of request, by name.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+
+use anyhow::Context as _;
+use bytes::Bytes;
+use http::{HeaderMap, HeaderValue, Method, header};
+use offpath_loadtest::bodies;
+use offpath_loadtest::compare::Case;
+
+use super::values;
+
+const JSON: &str = "application/json";
+
+/// One kind of request, its body not yet made.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct CaseArg {
+    name: String,
+    kind: Kind,
+}
+
+/// What is sent.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum Kind {
+    Get,
+    Chat { words: u32, stream: bool },
+    Dataframe { rows: usize, cols: usize },
+    File(PathBuf),
+}
+
+impl FromStr for CaseArg {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (name, kind) = match text.split_once('=') {
+            // A path may have a `=`, the word before the `:` has none.
+            Some((name, kind)) if !name.contains(':') => (name, kind),
+            _ => (text, text),
+        };
+        Ok(Self {
+            name: name.to_owned(),
+            kind: kind.parse()?,
+        })
+    }
+}
+
+impl FromStr for Kind {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (word, value) = text.split_once(':').unwrap_or((text, ""));
+        let words = || {
+            value
+                .parse()
+                .map_err(|_| format!("`{value}` is not a number of words"))
+        };
+        match word {
+            "get" if value.is_empty() => Ok(Self::Get),
+            "chat" => Ok(Self::Chat {
+                words: words()?,
+                stream: false,
+            }),
+            "stream" => Ok(Self::Chat {
+                words: words()?,
+                stream: true,
+            }),
+            "dataframe" => {
+                let (rows, cols) = values::shape(value)?;
+                Ok(Self::Dataframe { rows, cols })
+            }
+            "file" if !value.is_empty() => Ok(Self::File(PathBuf::from(value))),
+            _ => Err(
+                "is one of get, chat:WORDS, stream:WORDS, dataframe:ROWSxCOLS, file:PATH"
+                    .to_owned(),
+            ),
+        }
+    }
+}
+
+impl CaseArg {
+    /// The request; `headers` go before its own.
+    pub(super) fn read(&self, headers: &HeaderMap, seed: u64) -> anyhow::Result<Case> {
+        let (body, content_type) = self.kind.body(seed)?;
+        let mut headers = headers.clone();
+        if let Some(content_type) = content_type {
+            let content_type = HeaderValue::from_static(content_type);
+            headers.entry(header::CONTENT_TYPE).or_insert(content_type);
+        }
+        Ok(Case {
+            name: self.name.clone(),
+            method: if content_type.is_some() {
+                Method::POST
+            } else {
+                Method::GET
+            },
+            headers,
+            body,
+        })
+    }
+}
+
+impl Kind {
+    /// The body, and its content type where there is one.
+    pub(super) fn body(&self, seed: u64) -> anyhow::Result<(Bytes, Option<&'static str>)> {
+        Ok(match self {
+            Self::Get => (Bytes::new(), None),
+            Self::Chat { words, stream } => {
+                let words = usize::try_from(*words)?;
+                (bodies::chat(words, *stream, "loadtest"), Some(JSON))
+            }
+            Self::Dataframe { rows, cols } => {
+                (bodies::dataframe_split(*rows, *cols, seed), Some(JSON))
+            }
+            Self::File(path) => (read(path)?, Some(content_type(path))),
+        })
+    }
+}
+
+fn read(path: &Path) -> anyhow::Result<Bytes> {
+    let bytes = fs::read(path);
+    Ok(Bytes::from(bytes.with_context(|| {
+        format!("cannot read body `{}`", path.display())
+    })?))
+}
+
+fn content_type(path: &Path) -> &'static str {
+    match path.extension().and_then(|extension| extension.to_str()) {
+        Some("json") => JSON,
+        Some("csv") => "text/csv",
+        _ => "application/octet-stream",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(text: &str, expect: Result<(&str, Kind), &str>) {
+        let expect = expect.map(|(name, kind)| CaseArg {
+            name: name.to_owned(),
+            kind,
+        });
+        assert_eq!(text.parse(), expect.map_err(str::to_owned));
+    }
+
+    #[test]
+    fn a_case_is_a_kind_with_or_without_a_name() {
+        check("get", Ok(("get", Kind::Get)));
+        check(
+            "chat:5",
+            Ok((
+                "chat:5",
+                Kind::Chat {
+                    words: 5,
+                    stream: false,
+                },
+            )),
+        );
+        check(
+            "small=stream:5",
+            Ok((
+                "small",
+                Kind::Chat {
+                    words: 5,
+                    stream: true,
+                },
+            )),
+        );
+        check(
+            "dataframe:3x2",
+            Ok(("dataframe:3x2", Kind::Dataframe { rows: 3, cols: 2 })),
+        );
+        check("file:/a=b", Ok(("file:/a=b", Kind::File("/a=b".into()))));
+        check("chat:many", Err("`many` is not a number of words"));
+        let known = "is one of get, chat:WORDS, stream:WORDS, dataframe:ROWSxCOLS, file:PATH";
+        check("file:", Err(known));
+        check("post", Err(known));
+    }
+}
