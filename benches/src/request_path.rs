@@ -174,6 +174,7 @@ pub fn decide(
     let incoming = Incoming {
         id: propagation.sampled_by,
         caller,
+        uri: &Uri::from_static("/v1/chat/completions"),
         headers,
     };
     (propagation, sampler.decide(incoming, now))

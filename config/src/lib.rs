@@ -35,6 +35,7 @@ mod secret;
 mod service;
 mod similar;
 mod sink;
+mod source;
 mod units;
 mod upstream;
 mod yaml;
@@ -52,12 +53,13 @@ pub use limits::Limits;
 pub use listener::{Listener, ListenerTls};
 pub use route::{Capture, CaptureLevel, ResponseHeaders, Route};
 pub use route_match::{HeaderMatch, PathMatch, RouteMatch};
-pub use route_trace::{ExperimentRef, RouteTrace, Source, Tag, TraceContextMode};
+pub use route_trace::{ExperimentRef, RouteTrace, Tag, TraceContextMode};
 pub use sampling::{Keep, ParentPolicy, SampleBy, Sampling};
 pub use schema::schema;
 pub use secret::Secret;
 pub use service::{Admin, Log, LogFormat, LogLevel, Telemetry};
 pub use sink::{Compression, MlflowAuth, MlflowSink, OtlpSink, Sink, SinkHeader, SinkKind};
+pub use source::Source;
 pub use upstream::{
     ClientIdentity, HostHeader, PathRewrite, Timeouts, Upstream, UpstreamHttp, UpstreamTls,
 };

@@ -3,7 +3,7 @@
 use std::{collections::BTreeSet, sync::Arc};
 
 use crate::{
-    ExperimentRef, RouteMatch, RouteTrace, SampleBy, Sampling, check,
+    ExperimentRef, RouteMatch, RouteTrace, SampleBy, Sampling, Source, check,
     field::{Field, quoted},
     route_match, route_trace, sampling,
     similar::similar,
@@ -124,7 +124,7 @@ fn route(
     // The faults of a nameless route's trace are worth knowing too.
     let trace_name = name.clone().unwrap_or_default();
     let trace = route_trace::read(&map.field("trace"), &trace_name, &around.experiment);
-    warn_of_no_source(&map.field("sampling"), &sampling, &trace);
+    check_deciding(&map.field("sampling"), &sampling, &trace);
     Some(Route {
         name: name?,
         matcher,
@@ -137,13 +137,19 @@ fn route(
     })
 }
 
-/// A session or user that is never there decides nothing.
-fn warn_of_no_source(field: &Field<'_>, sampling: &Sampling, trace: &RouteTrace) {
+/// What decides must be there when the request's head is, and be there at all.
+fn check_deciding(field: &Field<'_>, sampling: &Sampling, trace: &RouteTrace) {
     let (sources, name) = match sampling.by {
         SampleBy::Trace => return,
         SampleBy::Session => (&trace.session, "session"),
         SampleBy::User => (&trace.user, "user"),
     };
+    let late = |source: &Source| matches!(source, Source::Body(_));
+    if let Some(index) = sources.iter().position(late) {
+        field.fail(format!(
+            "by `{name}` cannot decide: `trace.{name}[{index}]` is read from the body, which comes after the decision"
+        ));
+    }
     if sources.is_empty() {
         field.warn(&format!(
             "by `{name}` decides by the trace, because `trace.{name}` names no source"

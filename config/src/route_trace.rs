@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::{check, field::Field, reader::Reader};
+use crate::{Source, check, field::Field, reader::Reader, source};
 
 /// MLflow's limit for the key of a trace tag.
 const TAG_KEY_BYTES_MAX: usize = 250;
@@ -42,15 +42,6 @@ pub enum ExperimentRef {
     Id(Arc<str>),
     /// By name; made where it does not exist.
     Name(Arc<str>),
-}
-
-/// Where a value on the trace comes from.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Source {
-    /// The same for every exchange.
-    Constant(Arc<str>),
-    /// The request header of this valid name, in lower case.
-    Header(Arc<str>),
 }
 
 /// A searchable tag.
@@ -93,8 +84,8 @@ pub(crate) fn read(field: &Field<'_>, route: &Arc<str>, experiment: &ExperimentR
             .field("experiment")
             .or(experiment.clone(), experiment_ref),
         name: map.field("name").or(route.clone(), check::name),
-        user: identity(&map.field("user")),
-        session: identity(&map.field("session")),
+        user: source::read_list(&map.field("user")),
+        session: source::read_list(&map.field("session")),
         tags: tags(&map.field("tags")),
     }
 }
@@ -112,18 +103,10 @@ fn is_id(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit())
 }
 
-fn identity(field: &Field<'_>) -> Vec<Source> {
-    field.items().iter().filter_map(source).collect()
-}
-
 fn tags(field: &Field<'_>) -> Vec<Tag> {
     let tag = |(key, field): (&str, Field<'_>)| {
         let key = tag_key(key).map_err(|message| field.fail(message));
-        let value = if field.is_map() {
-            source(&field)
-        } else {
-            field.required(check::some_text).map(Source::Constant)
-        };
+        let value = source::read(&field);
         Some(Tag {
             key: key.ok()?,
             value: value?,
@@ -142,18 +125,4 @@ fn tag_key(text: &str) -> Result<Arc<str>, String> {
         ));
     }
     check::some_text(text)
-}
-
-/// `{header: name}`; what reads the body or the URL comes later.
-fn source(field: &Field<'_>) -> Option<Source> {
-    let map = field.map();
-    let header = map.field("header");
-    let later = ["body", "query", "path"].map(|key| map.field(key));
-    for field in later.iter().filter(|field| field.is_set()) {
-        field.fail("not yet supported, only `header` is");
-    }
-    if later.iter().any(Field::is_set) {
-        return None;
-    }
-    header.required(check::header_name).map(Source::Header)
 }

@@ -5,7 +5,7 @@
 
 use std::time::Instant;
 
-use http::HeaderMap;
+use http::{HeaderMap, Uri};
 use offpath_config::{ParentPolicy, Sampling};
 use offpath_trace::{KeptBecause, RateCap, Source, TraceContext, TraceId};
 use xxhash_rust::xxh3::xxh3_64;
@@ -17,6 +17,8 @@ pub struct Incoming<'a> {
     pub id: TraceId,
     /// The caller's trace context.
     pub caller: Option<TraceContext>,
+    /// The request's target.
+    pub uri: &'a Uri,
     /// The request's header fields.
     pub headers: &'a HeaderMap,
 }
@@ -84,7 +86,7 @@ impl Sampler {
         let key = self
             .key
             .iter()
-            .find_map(|source| source.of_head(incoming.headers));
+            .find_map(|source| source.of_head(incoming.uri, incoming.headers));
         let hash = match key {
             Some(key) => xxh3_64(key.as_bytes()),
             None => xxh3_64(incoming.id.as_bytes()),

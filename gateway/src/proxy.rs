@@ -73,6 +73,7 @@ impl Gateway {
         let incoming = Incoming {
             id: propagation.sampled_by,
             caller: propagation.ids.caller,
+            uri: &head.uri,
             headers: &head.headers,
         };
         let now = ctx.capture.marks().start();

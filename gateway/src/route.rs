@@ -97,5 +97,8 @@ fn source(source: &Source) -> Option<trace::Source> {
         Source::Header(name) => HeaderName::from_bytes(name.as_bytes())
             .ok()
             .map(trace::Source::Header),
+        Source::Query(name) => Some(trace::Source::Query(Arc::clone(name))),
+        Source::Path(segment) => Some(trace::Source::Path(*segment)),
+        Source::Body(steps) => Some(trace::Source::Body(Arc::clone(steps))),
     }
 }

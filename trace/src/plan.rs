@@ -1,9 +1,8 @@
 //! What a route wants of its traces, compiled once and shared by its exchanges.
 
-use std::borrow::Cow;
 use std::sync::Arc;
 
-use http::{HeaderMap, HeaderName};
+use crate::Source;
 
 /// What a route wants of its traces.
 #[derive(Clone, Debug)]
@@ -35,24 +34,4 @@ pub enum Level {
     Full,
     /// Sizes, shapes, usage and times, but no content.
     Metadata,
-}
-
-/// Where a value comes from.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Source {
-    /// The configuration itself.
-    Constant(Arc<str>),
-    /// A request header's first value.
-    Header(HeaderName),
-}
-
-impl Source {
-    /// What it says of a request with these header fields; an empty value says nothing.
-    pub fn of_head<'a>(&'a self, headers: &'a HeaderMap) -> Option<Cow<'a, str>> {
-        let value = match self {
-            Self::Constant(value) => Cow::Borrowed(&**value),
-            Self::Header(name) => String::from_utf8_lossy(headers.get(name)?.as_bytes()),
-        };
-        (!value.is_empty()).then_some(value)
-    }
 }

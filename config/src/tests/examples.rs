@@ -301,12 +301,17 @@ fn the_full_example_sets_names_identity_and_tags_of_traces() {
         context: TraceContextMode::Join,
         experiment: ExperimentRef::Name("billing-prod".into()),
         name: "billing chat".into(),
-        user: vec![header("x-user-id"), header("x-account")],
-        session: vec![header("x-session-id")],
+        user: vec![
+            header("x-user-id"),
+            Source::Body(["metadata".into(), "user/id".into()].into()),
+            constant("nobody"),
+        ],
+        session: vec![header("x-session-id"), Source::Query("session".into())],
         tags: vec![
             tag("environment", constant("production")),
             tag("version", constant("1.10")),
             tag("tenant", header("x-tenant")),
+            tag("model", Source::Path(2)),
         ],
     };
     assert_eq!(trace, expect);

@@ -36,6 +36,7 @@ fn keeps(sampler: &Sampler, id: TraceId, headers: &HeaderMap) -> bool {
     let incoming = Incoming {
         id,
         caller: None,
+        uri: &Uri::default(),
         headers,
     };
     sampler.decide(incoming, origin()).kept.is_some()
@@ -132,6 +133,7 @@ fn check_parent(parent: ParentPolicy, ratio: f64, sampled: Option<bool>, expect:
     let incoming = Incoming {
         id: id(7),
         caller,
+        uri: &Uri::default(),
         headers: &HeaderMap::new(),
     };
     let head = Sampler::new(&sampling, Vec::new(), origin()).decide(incoming, origin());
@@ -170,6 +172,7 @@ fn a_rate_cap_keeps_no_more_and_leaves_no_weight() {
         let incoming = Incoming {
             id: id(n),
             caller: None,
+            uri: &Uri::default(),
             headers: &HeaderMap::new(),
         };
         sampler.decide(incoming, origin)

@@ -114,11 +114,11 @@ fn traces_carry_what_mlflow_takes() {
     );
     check_route(
         "trace: {user: [{}]}",
-        "9: routes[0].trace.user[0].header: is required",
+        "9: routes[0].trace.user[0]: must name one of `header`, `query`, `path`, `body`",
     );
     check_route(
-        "trace: {user: [x]}",
-        "9: routes[0].trace.user[0]: must be a mapping\n9: routes[0]",
+        "trace: {user: [[x]]}",
+        "9: routes[0].trace.user[0]: must be a single value",
     );
     check_route(
         "trace: {session: [{header: a b}]}",
@@ -141,8 +141,34 @@ fn traces_carry_what_mlflow_takes() {
     );
     check_route(
         "trace: {tags: {a: {heder: b}}}",
-        "9: routes[0].trace.tags.a.header: is required\n9:",
+        "9: routes[0].trace.tags.a: must name one of\n9: routes[0].trace.tags.a.heder: unknown key, did",
     );
+}
+
+#[test]
+fn a_source_names_one_place_that_there_is() {
+    for (source, expect) in [
+        ("{header: a, query: b}", ": must name one of `header`"),
+        ("{path: 0}", ".path: `0` is not a whole number from 1 to 64"),
+        ("{path: /a/*}", ".path: `/a/*` is not a whole number"),
+        ("{query: ''}", ".query: must not be empty"),
+        ("{body: user}", ".body: `user` is not a JSON pointer"),
+    ] {
+        let put = format!("trace: {{user: [{source}]}}");
+        check_route(&put, &format!("9: routes[0].trace.user[0]{expect}"));
+    }
+}
+
+#[test]
+fn what_decides_sampling_is_not_read_from_the_body() {
+    for by in ["session", "user"] {
+        let sources = format!("{by}: [{{header: x}}, {{body: /x}}]");
+        let put = format!("sampling: {{by: {by}}}, trace: {{{sources}}}");
+        let expect = format!(
+            "9: routes[1].sampling: by `{by}` cannot decide: `trace.{by}[1]` is read from the body"
+        );
+        check_top(&format!("  - {{name: b, upstream: model, {put}}}"), &expect);
+    }
 }
 
 #[track_caller]

@@ -4,6 +4,7 @@ mod chat;
 mod generic;
 mod golden;
 mod hostile;
+mod identity;
 mod scoring;
 mod spans;
 

@@ -1,0 +1,65 @@
+//! Whose exchange it is, and the searchable tags: values cut to what MLflow takes.
+
+use std::borrow::Cow;
+
+use crate::{Exchange, Source};
+
+use super::attributes::Attributes;
+use super::body::Document;
+use super::{pointer, text};
+
+/// MLflow's own cut for tag values, in characters; in bytes it is never more.
+pub(super) const TAG_BYTES_MAX: usize = 4096;
+
+/// MLflow refuses a whole batch for a longer session, and cuts users to it.
+const IDENTITY_BYTES_MAX: usize = 250;
+
+/// Puts user, session and tags on the root span.
+pub(super) fn put(attributes: &mut Attributes, exchange: &Exchange, request: &Document) {
+    let plan = &exchange.plan;
+    let mut tag = |key: &str, value: &str| {
+        let value = text::cut_harmless(value, TAG_BYTES_MAX);
+        attributes.put_new(format!("mlflow.traceTag.{key}"), value.into());
+    };
+    tag("mlflow.traceName", &plan.name);
+    tag("offpath.route", &plan.route);
+    tag("offpath.kept_because", exchange.kept.as_str());
+    tag("offpath.request_id", &exchange.request_id);
+    let tags = || {
+        let value = |(key, source)| Some((key, value(source, exchange, request)?));
+        plan.tags
+            .iter()
+            .map(|(key, source)| (key, source))
+            .filter_map(value)
+    };
+    for (key, value) in tags() {
+        tag(key, &value);
+    }
+    for (key, sources) in [("user.id", &plan.user), ("session.id", &plan.session)] {
+        let value = sources
+            .iter()
+            .find_map(|source| value(source, exchange, request));
+        let value = value
+            .as_deref()
+            .map(|value| text::cut(value, IDENTITY_BYTES_MAX));
+        attributes.put_some(key, value);
+    }
+    // The trace's tags are the caller's in `join`: as attributes, these can be searched.
+    if plan.join {
+        for (key, value) in tags() {
+            let value = text::cut_harmless(&value, TAG_BYTES_MAX);
+            attributes.put_new(key.to_string(), value.into());
+        }
+    }
+}
+
+fn value<'a>(
+    source: &'a Source,
+    exchange: &'a Exchange,
+    request: &'a Document,
+) -> Option<Cow<'a, str>> {
+    match source {
+        Source::Body(steps) => pointer::scalar(request, steps).filter(|value| !value.is_empty()),
+        _ => source.of_head(&exchange.request.uri, &exchange.request.headers),
+    }
+}
