@@ -8,7 +8,9 @@ use std::time::{Duration, Instant, SystemTime};
 
 use bytes::Bytes;
 use http::{HeaderMap, Method, StatusCode, Uri, Version};
-use offpath_config::{Config, Env, Keep, ParentPolicy, SampleBy, Sampling, TraceContextMode};
+use offpath_config::{
+    Config, Env, Keep, KeepContent, ParentPolicy, SampleBy, Sampling, TraceContextMode,
+};
 use offpath_filters::{
     Capture, CaptureBudget, Figures, Head, Incoming, Keeping, Lease, Memory, Propagation,
     Recording, Router, Sampler, Tap, Target, propagate,
@@ -51,7 +53,11 @@ impl RequestPath {
         find(&self.router, traffic);
         let headers = &traffic.request_headers;
         let (propagation, head) = decide(&self.sampler, None, headers, self.now, seed);
-        let keeping = Keeping { head, rules: None };
+        let keeping = Keeping {
+            head,
+            rules: None,
+            content: false,
+        };
         if keeping.may_keep() {
             capture.record(self.recording(traffic, &propagation, keeping));
         }
@@ -152,6 +158,7 @@ pub fn sampler(ratio: f64) -> Sampler {
         parent: ParentPolicy::Ignore,
         max_per_second: None,
         keep: Keep::default(),
+        keep_content: KeepContent::default(),
     };
     Sampler::new(&sampling, Vec::new(), Instant::now())
 }

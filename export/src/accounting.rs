@@ -65,12 +65,15 @@ impl DropReason {
 pub(crate) struct Account {
     route: Arc<str>,
     kept: Kept,
+    not_kept: IntCounter,
+    undecided_dropped: IntCounter,
     ledgers: Vec<Arc<Ledger>>,
 }
 
 /// Exchanges kept, by the reason.
 #[derive(Debug)]
 struct Kept {
+    all: IntCounter,
     family: IntCounterVec,
     route: Arc<str>,
     /// In the order of [`KeptBecause::ALL`]; each resolved when first seen, as few are in use.
@@ -104,10 +107,16 @@ enum Place {
 
 impl Account {
     pub(crate) fn new(route: &Route, metrics: &Metrics) -> Self {
+        let decision = |decision| {
+            let labels = [&*route.name, decision];
+            metrics.exchanges.with_label_values(&labels)
+        };
         let ledger = |sink: &Arc<str>| Arc::new(Ledger::new(&route.name, sink, metrics));
         Self {
             route: Arc::clone(&route.name),
             kept: Kept::new(&route.name, metrics),
+            not_kept: decision("not_kept"),
+            undecided_dropped: decision("undecided_dropped"),
             ledgers: route.sinks.iter().map(ledger).collect(),
         }
     }
@@ -116,12 +125,23 @@ impl Account {
         self.kept.count(because);
     }
 
+    /// The exchange is not kept.
+    pub(crate) fn not_kept(&self) {
+        self.not_kept.inc();
+    }
+
+    /// An exchange was lost before its content could decide: it was never kept, so no sink's
+    /// books know it.
+    pub(crate) fn undecided_dropped(&self) {
+        self.undecided_dropped.inc();
+    }
+
     /// The trace waits in the queue, for all its sinks.
     pub(crate) fn queued(&self) {
         self.ledgers.iter().for_each(|ledger| ledger.queue.inc());
     }
 
-    /// The trace did not get into the queue.
+    /// The kept trace did not get into the queue.
     pub(crate) fn refused(&self, reason: DropReason) {
         self.ledgers
             .iter()
@@ -168,6 +188,7 @@ impl Account {
 impl Kept {
     fn new(route: &Arc<str>, metrics: &Metrics) -> Self {
         let kept = Self {
+            all: metrics.exchanges.with_label_values(&[&**route, "kept"]),
             family: metrics.kept.clone(),
             route: Arc::clone(route),
             by_reason: Default::default(),
@@ -178,6 +199,7 @@ impl Kept {
     }
 
     fn count(&self, because: KeptBecause) {
+        self.all.inc();
         self.counter(because).into_iter().for_each(IntCounter::inc);
     }
 
@@ -189,8 +211,7 @@ impl Kept {
     }
 
     fn total(&self) -> u64 {
-        let counters = self.by_reason.iter().filter_map(OnceLock::get);
-        counters.map(IntCounter::get).sum()
+        self.all.get()
     }
 }
 

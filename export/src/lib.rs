@@ -23,6 +23,7 @@ mod encoder;
 mod exporter;
 mod handle;
 mod health;
+mod judge;
 mod metrics;
 mod otlp;
 mod pipeline;

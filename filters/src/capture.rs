@@ -43,21 +43,23 @@ pub struct Keeping {
     pub head: Head,
     /// What the end may add to it.
     pub rules: Option<Arc<KeepRules>>,
+    /// Whether its content may add to it as well, which is for the background to tell.
+    pub content: bool,
 }
 
-/// An exchange that is kept.
+/// An exchange that is kept, or may be by its content.
 #[derive(Debug)]
 pub struct Finished {
     /// For the background.
     pub exchange: Exchange,
-    /// A rule took it, but the budget had had no room for all of its bodies.
+    /// It is left to a rule, but the budget had had no room for all of its bodies.
     pub short: bool,
 }
 
 impl Keeping {
     /// Whether there is anything to record for.
     pub fn may_keep(&self) -> bool {
-        self.head.kept.is_some() || self.rules.is_some()
+        self.head.kept.is_some() || self.rules.is_some() || self.content
     }
 }
 
@@ -181,14 +183,18 @@ impl Capture {
         self.first_byte
     }
 
-    /// The end, however it came about; `None` where the exchange is not kept, and at a second call.
+    /// The end, however it came about; `None` where the exchange is surely not kept, and at a
+    /// second call.
     pub fn finish(&mut self, now: Instant, outcome: Outcome) -> Option<Finished> {
         let recording = *self.recording.take()?;
         let head = recording.keeping.head;
-        let (kept, weight) = match &recording.keeping.rules {
-            Some(rules) => rules.judge(head, &self.ended(&recording, &outcome, now), now)?,
-            None => (head.kept?, head.weight),
+        let Head { kept, weight } = match &recording.keeping.rules {
+            Some(rules) => rules.judge(head, &self.ended(&recording, &outcome, now), now),
+            None => head,
         };
+        if kept.is_none() && !recording.keeping.content {
+            return None;
+        }
         let refused = recording.request_tap.ran_short() || recording.response_tap.ran_short();
         let short = head.kept.is_none() && refused;
         let figures = self.marks.figures();

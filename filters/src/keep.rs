@@ -39,18 +39,19 @@ impl KeepRules {
         })
     }
 
-    /// Why the exchange is kept, and its weight; `None`: it is not.
+    /// What becomes of the head decision: why the exchange is kept, and its weight.
     ///
     /// Every exchange that meets a rule takes from the cap, whether the head decision had kept it or
     /// not. So the cap's state says nothing of that decision, and the weight is known: 1 for
     /// what the cap lets through, which is kept in any case, and else that of the head decision.
-    pub fn judge(&self, head: Head, end: &End, now: Instant) -> Option<(KeptBecause, Option<f64>)> {
-        let rule = self.met(end).filter(|_| self.cap.take(now));
-        let weight = match rule {
-            Some(_) => head.weight.map(|_| 1.0),
-            None => head.weight,
-        };
-        Some((head.kept.or(rule)?, weight))
+    pub fn judge(&self, head: Head, end: &End, now: Instant) -> Head {
+        match self.met(end).filter(|_| self.cap.take(now)) {
+            Some(rule) => Head {
+                kept: head.kept.or(Some(rule)),
+                weight: head.weight.map(|_| 1.0),
+            },
+            None => head,
+        }
     }
 
     /// The first rule that the exchange meets.
@@ -118,8 +119,13 @@ mod tests {
         let rules = KeepRules::new(&rules(), origin()).unwrap();
         let mut end = fine();
         change(&mut end);
-        let kept = rules.judge(PASSED_OVER, &end, origin());
-        assert_eq!(kept, expect.map(|because| (because, Some(1.0))), "{end:?}");
+        let judged = rules.judge(PASSED_OVER, &end, origin());
+        let weight = if expect.is_some() { 1.0 } else { 100.0 };
+        assert_eq!(
+            (judged.kept, judged.weight),
+            (expect, Some(weight)),
+            "{end:?}"
+        );
     }
 
     #[test]
@@ -171,10 +177,14 @@ mod tests {
             weight: Some(100.0),
         };
         let judge = |head| rules.judge(head, &failed, origin);
-        assert_eq!(judge(kept), Some((KeptBecause::Ratio, Some(1.0))));
-        assert_eq!(judge(PASSED_OVER), Some((KeptBecause::Error, Some(1.0))));
-        assert_eq!(judge(PASSED_OVER), None);
-        assert_eq!(judge(kept), Some((KeptBecause::Ratio, Some(100.0))));
+        let certain = |because| Head {
+            kept: Some(because),
+            weight: Some(1.0),
+        };
+        assert_eq!(judge(kept), certain(KeptBecause::Ratio));
+        assert_eq!(judge(PASSED_OVER), certain(KeptBecause::Error));
+        assert_eq!(judge(PASSED_OVER), PASSED_OVER);
+        assert_eq!(judge(kept), kept);
     }
 
     #[test]
@@ -188,9 +198,10 @@ mod tests {
             kept: None,
             weight: None,
         };
+        let judged = rules.judge(head, &failed, origin());
         assert_eq!(
-            rules.judge(head, &failed, origin()),
-            Some((KeptBecause::Error, None))
+            (judged.kept, judged.weight),
+            (Some(KeptBecause::Error), None)
         );
     }
 }

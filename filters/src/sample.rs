@@ -23,7 +23,7 @@ pub struct Incoming<'a> {
     pub headers: &'a HeaderMap,
 }
 
-/// The head decision.
+/// The head decision, and what rules for the end make of it.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Head {
     /// Why the exchange is kept; `None`: a rule for its end may still keep it.

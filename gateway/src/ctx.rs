@@ -97,16 +97,15 @@ impl Ctx {
             ..outcome
         };
         let finished = self.capture.finish(now, outcome);
-        let metrics = self.metrics();
-        match finished {
-            Some(finished) => {
-                metrics.kept.inc();
+        match (finished, &self.route) {
+            (Some(finished), _) => {
                 if finished.short {
-                    metrics.keep_truncated.inc();
+                    self.metrics().keep_truncated.inc();
                 }
                 self.gateway.export.offer(finished.exchange);
             }
-            None => metrics.not_kept.inc(),
+            (None, Some(admitted)) => self.gateway.export.passed_over(admitted.state.index),
+            (None, None) => {}
         }
     }
 }

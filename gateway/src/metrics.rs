@@ -30,7 +30,6 @@ pub(crate) struct Metrics {
     duration: HistogramVec,
     first_byte: HistogramVec,
     overhead: HistogramVec,
-    exchanges: IntCounterVec,
     keep_truncated: IntCounterVec,
     capture_bytes: IntGauge,
     /// Connections refused because `limits.connections` were open.
@@ -49,8 +48,6 @@ pub(crate) struct RouteMetrics {
     pub(crate) first_byte: Histogram,
     pub(crate) overhead_head: Histogram,
     pub(crate) overhead_body: Histogram,
-    pub(crate) kept: IntCounter,
-    pub(crate) not_kept: IntCounter,
     pub(crate) keep_truncated: IntCounter,
 }
 
@@ -94,14 +91,9 @@ impl Metrics {
                 OVERHEAD_BUCKETS,
                 &["route", "phase"],
             )?,
-            exchanges: counter(
-                "offpath_exchanges_total",
-                "Exchanges by what was decided about keeping them.",
-                &["route", "decision"],
-            )?,
             keep_truncated: counter(
                 "offpath_keep_truncated_total",
-                "Exchanges kept by a rule whose bodies limits.capture_bytes had no room for.",
+                "Exchanges left to a rule whose bodies limits.capture_bytes had no room for.",
                 &["route"],
             )?,
             capture_bytes: registered(
@@ -124,7 +116,6 @@ impl Metrics {
     /// The share of a route.
     pub(crate) fn route(&self, route: &str) -> RouteMetrics {
         let overhead = |phase| self.overhead.with_label_values(&[route, phase]);
-        let exchanges = |decision| self.exchanges.with_label_values(&[route, decision]);
         RouteMetrics {
             requests: self.requests.clone(),
             route: route.into(),
@@ -134,8 +125,6 @@ impl Metrics {
             first_byte: self.first_byte.with_label_values(&[route]),
             overhead_head: overhead("head"),
             overhead_body: overhead("body"),
-            kept: exchanges("kept"),
-            not_kept: exchanges("not_kept"),
             keep_truncated: self.keep_truncated.with_label_values(&[route]),
         }
     }

@@ -83,6 +83,7 @@ impl Gateway {
             let keeping = Keeping {
                 head: decision,
                 rules: tracing.rules.clone(),
+                content: tracing.content,
             };
             if !keeping.may_keep() {
                 return None;

@@ -14,6 +14,8 @@ use crate::upstream::Upstream;
 /// A route as the request path sees it.
 #[derive(Debug)]
 pub(crate) struct RouteState {
+    /// Its place in the configuration.
+    pub(crate) index: usize,
     pub(crate) name: Arc<str>,
     pub(crate) upstream: Arc<Upstream>,
     pub(crate) context: TraceContextMode,
@@ -28,6 +30,8 @@ pub(crate) struct RouteState {
 pub(crate) struct Tracing {
     pub(crate) sampler: Sampler,
     pub(crate) rules: Option<Arc<KeepRules>>,
+    /// Whether content may keep an exchange too.
+    pub(crate) content: bool,
     pub(crate) max_body: usize,
     pub(crate) plan: Arc<Plan>,
 }
@@ -48,6 +52,7 @@ pub(crate) fn compile(
             CaptureLevel::Off => None,
         };
         Some(Arc::new(RouteState {
+            index,
             name: Arc::clone(&route.name),
             upstream: Arc::clone(upstream),
             context: route.trace.context,
@@ -70,6 +75,7 @@ fn tracing(index: usize, route: &offpath_config::Route, level: Level) -> Tracing
     Tracing {
         sampler: Sampler::new(sampling, key, now),
         rules: KeepRules::new(&sampling.keep, now).map(Arc::new),
+        content: sampling.keep_content.any(),
         max_body: route.capture.max_body,
         plan: Arc::new(plan),
     }

@@ -140,3 +140,34 @@ async fn two_gateways_keep_the_same_sessions_and_each_whole() {
         assert_eq!(turns.len(), 3, "{turns:?}");
     }
 }
+
+#[tokio::test]
+async fn what_the_model_stopped_for_keeps_an_exchange_that_sampling_passed_over() {
+    let (collector, upstream) = (Collector::start().await, Upstream::echo().await);
+    let rules = json!({"ratio": 0, "keep_content": {"finish_reasons": ["length"]}});
+    let gateway = sampled(&collector, &upstream, rules).await;
+    for reason in ["stop", "length", "stop"] {
+        let choice = json!({"index": 0, "finish_reason": reason, "message": {"role": "assistant"}});
+        let body = json!({"object": "chat.completion", "choices": [choice]}).to_string();
+        let (head, _) = exchange(
+            &gateway,
+            format!(
+                "POST /v1/chat/completions HTTP/1.1\r\nhost: a\r\n\
+                 content-type: application/json\r\ncontent-length: {}\r\n\r\n{body}",
+                body.len()
+            ),
+        )
+        .await;
+        assert!(head.field("x-offpath-trace-id").is_some());
+    }
+    decided(&gateway, 3.0).await;
+    let trace = collector.trace().await;
+    assert_eq!(trace.text("offpath.kept_because"), "finish_reason");
+    let metrics = gateway.metrics().await;
+    let decision = |decision| metrics.sum("offpath_exchanges_total", &[decision]);
+    assert_eq!(decision("decision=\"kept\""), 1.0);
+    assert_eq!(decision("decision=\"not_kept\""), 2.0);
+    assert_eq!(decision("decision=\"undecided_dropped\""), 0.0);
+    let because = ["because=\"finish_reason\""];
+    assert_eq!(metrics.sum("offpath_kept_total", &because), 1.0);
+}

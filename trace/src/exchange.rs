@@ -19,9 +19,10 @@ pub struct Exchange {
     pub plan: Arc<Plan>,
     /// Fixed when the request came, so that sending a trace twice stores it once.
     pub ids: Ids,
-    /// Why it is kept.
-    pub kept: KeptBecause,
-    /// Inverse of the probability of being kept; `None` where that is not known.
+    /// Why it is kept; `None`: that depends on what it says.
+    pub kept: Option<KeptBecause>,
+    /// Inverse of the probability of being kept; `None` where that is not known. Of an exchange
+    /// that is not decided, as if it were passed over.
     pub weight: Option<f64>,
     /// Also sent upstream; kept from the request, or made.
     pub request_id: Box<str>,
@@ -84,17 +85,26 @@ pub enum KeptBecause {
     FirstByte,
     /// One of its bodies is larger than the route's limit.
     Large,
+    /// The model stopped for one of the route's reasons.
+    FinishReason,
+    /// The response's body reports an error, or its stream ends without its closing event.
+    StreamError,
+    /// It is a gRPC response with a status other than 0, or without the one that is due.
+    GrpcError,
 }
 
 impl KeptBecause {
     /// Every reason there is, in the order in which they are looked at.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 9] = [
         Self::Ratio,
         Self::Parent,
         Self::Error,
         Self::Slow,
         Self::FirstByte,
         Self::Large,
+        Self::FinishReason,
+        Self::StreamError,
+        Self::GrpcError,
     ];
 
     /// As in `offpath.kept_because` and the metrics.
@@ -106,6 +116,9 @@ impl KeptBecause {
             Self::Slow => "slow",
             Self::FirstByte => "first_byte",
             Self::Large => "large",
+            Self::FinishReason => "finish_reason",
+            Self::StreamError => "stream_error",
+            Self::GrpcError => "grpc_error",
         }
     }
 }

@@ -58,6 +58,8 @@ fn a_sink_is_told_the_load_of_its_worst_route() {
     check_load("    capture: {max_body: 100}", 1000, 100.0, 100.0 * 4296.0);
     let rules = "    sampling: {ratio: 0.5, keep: {errors: true, max_per_second: 5}}";
     check_load(rules, 1000, 55.0, 55.0 * 5096.0);
+    let content = "    sampling: {ratio: 0, keep_content: {grpc_errors: true}}";
+    check_load(content, 1000, 10.0, 10.0 * 5096.0);
     let capped = "    sampling: {max_per_second: 2}";
     check_load(capped, 1000, 2.0, 2.0 * 5096.0);
     let second =

@@ -136,6 +136,12 @@ fn route_defaults_are_the_documented_ones() {
             larger_than: None,
             max_per_second: 10.0,
         },
+        keep_content: KeepContent {
+            finish_reasons: vec![],
+            stream_errors: false,
+            grpc_errors: false,
+            max_per_second: 10.0,
+        },
     };
     assert_eq!(route.sampling, sampling);
     assert_eq!(route.capture.level, CaptureLevel::Full);
@@ -207,7 +213,11 @@ fn the_full_example_sets_listeners_limits_and_services() {
     assert_eq!(config.admin.address.port(), 19901);
     assert_eq!(config.log.level, LogLevel::Debug);
     assert_eq!(config.log.format, LogFormat::Json);
-    assert_eq!(config.warnings, Vec::<String>::new());
+    let [warning] = config.warnings.as_slice() else {
+        panic!("{:?}", config.warnings);
+    };
+    let what = "routes[0].sampling.keep_content: every exchange of the route is captured";
+    assert!(warning.starts_with(what), "{warning}");
 }
 
 #[test]
@@ -264,6 +274,12 @@ fn the_full_example_sets_routes() {
             first_byte_slower_than: Some(secs(2)),
             larger_than: Some(1 << 20),
             max_per_second: 3.0,
+        },
+        keep_content: KeepContent {
+            finish_reasons: vec!["content_filter".into(), "length".into()],
+            stream_errors: true,
+            grpc_errors: true,
+            max_per_second: 0.2,
         },
     };
     assert_eq!(route.sampling, sampling);

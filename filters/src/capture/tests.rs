@@ -53,7 +53,11 @@ fn capture(budget: &CaptureBudget) -> (Capture, Instant) {
         kept: Some(KeptBecause::Ratio),
         weight: Some(1.0),
     };
-    kept_by(budget, |_| Keeping { head, rules: None })
+    kept_by(budget, |_| Keeping {
+        head,
+        rules: None,
+        content: false,
+    })
 }
 
 /// One that the head decision passed over, and that is kept if it failed.
@@ -65,6 +69,7 @@ fn undecided(budget: &CaptureBudget) -> (Capture, Instant) {
     kept_by(budget, |now| Keeping {
         head: Head::NOT_KEPT,
         rules: KeepRules::new(&rules, now).map(Arc::new),
+        content: false,
     })
 }
 
@@ -187,7 +192,8 @@ fn a_rule_decides_at_the_end_and_lets_go_of_what_it_does_not_take() {
     let status = StatusCode::INTERNAL_SERVER_ERROR;
     capture.response_head(status, &HeaderMap::new(), Some(Version::HTTP_11));
     let Finished { exchange, short } = capture.finish(now, complete()).unwrap();
-    assert_eq!((exchange.kept, exchange.weight), (KeptBecause::Error, None));
+    assert_eq!(exchange.kept, Some(KeptBecause::Error));
+    assert_eq!(exchange.weight, None);
     assert_eq!(
         (text(&exchange.request.body), short),
         ("hello".into(), false)
@@ -201,4 +207,21 @@ fn a_rule_that_the_budget_had_no_room_for_says_so() {
     capture.request_chunk(&Bytes::from_static(b"hello"), now);
     let Finished { exchange, short } = capture.finish(now, Capture::dropped()).unwrap();
     assert!(short && exchange.request.body.truncated);
+}
+
+#[test]
+fn what_only_its_content_can_decide_ends_undecided() {
+    let budget = CaptureBudget::new(400);
+    let (mut capture, now) = kept_by(&budget, |_| Keeping {
+        head: Head {
+            kept: None,
+            weight: Some(20.0),
+        },
+        rules: None,
+        content: true,
+    });
+    capture.request_chunk(&Bytes::from_static(b"hello"), now);
+    let Finished { exchange, short } = capture.finish(now, complete()).unwrap();
+    assert_eq!((exchange.kept, exchange.weight), (None, Some(20.0)));
+    assert!(short);
 }

@@ -1,6 +1,6 @@
 //! Who is kept, how many, and with which weight.
 
-use offpath_config::{Keep, SampleBy};
+use offpath_config::{Keep, KeepContent, SampleBy};
 use offpath_trace::SpanId;
 
 use super::*;
@@ -20,6 +20,7 @@ fn sampling(ratio: f64) -> Sampling {
         parent: ParentPolicy::Ignore,
         max_per_second: None,
         keep: Keep::default(),
+        keep_content: KeepContent::default(),
     }
 }
 

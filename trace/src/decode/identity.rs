@@ -6,7 +6,7 @@ use crate::{Exchange, Source};
 
 use super::attributes::Attributes;
 use super::body::Document;
-use super::{pointer, text};
+use super::{kept, pointer, text};
 
 /// MLflow's own cut for tag values, in characters; in bytes it is never more.
 pub(super) const TAG_BYTES_MAX: usize = 4096;
@@ -23,7 +23,9 @@ pub(super) fn put(attributes: &mut Attributes, exchange: &Exchange, request: &Do
     };
     tag("mlflow.traceName", &plan.name);
     tag("offpath.route", &plan.route);
-    tag("offpath.kept_because", exchange.kept.as_str());
+    if let Some(because) = exchange.kept {
+        tag(kept::BECAUSE, because.as_str());
+    }
     tag("offpath.request_id", &exchange.request_id);
     let tags = || {
         let value = |(key, source)| Some((key, value(source, exchange, request)?));

@@ -15,6 +15,7 @@ mod encoding;
 mod format;
 mod identity;
 mod json;
+mod kept;
 mod pointer;
 mod spans;
 mod sse;

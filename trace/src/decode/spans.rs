@@ -5,13 +5,14 @@ use std::time::{Duration, SystemTime};
 
 use http::Version;
 
-use crate::{EndReason, Exchange, Level, Link, Span, SpanKind, Status, Text};
+use crate::{EndReason, Exchange, KeptBecause, Level, Link, Span, SpanKind, Status, Text};
 
 use super::attributes::Attributes;
 use super::body::Document;
 use super::defect::Defect;
 use super::format::Reading;
 use super::identity::{self, TAG_BYTES_MAX};
+use super::kept;
 use super::{text, url};
 
 /// Paths, queries and the like are cut to this many bytes.
@@ -166,8 +167,9 @@ fn put_own(attributes: &mut Attributes, exchange: &Exchange, ending: &Ending, de
     attributes.put("offpath.version", env!("CARGO_PKG_VERSION"));
     attributes.put("offpath.overhead_us", micros(timing.overhead_head));
     attributes.put("offpath.overhead_body_us", micros(timing.overhead_body));
-    attributes.put("offpath.kept_because", exchange.kept.as_str());
-    attributes.put_some("offpath.weight", exchange.weight);
+    let kept = exchange.kept.map(KeptBecause::as_str);
+    attributes.put_some(kept::BECAUSE, kept);
+    attributes.put_some(kept::WEIGHT, exchange.weight);
     attributes.put_some("offpath.first_byte_ms", timing.first_byte.map(milliseconds));
     attributes.put("offpath.end_reason", ending.reason.as_str());
     attributes.put_list(

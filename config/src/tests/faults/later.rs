@@ -5,18 +5,6 @@ use super::{check_route, check_top};
 #[test]
 fn what_is_not_yet_supported_is_refused() {
     let rows = [
-        (
-            "sampling: {keep_content: {finish_reasons: [length]}}",
-            "sampling.keep_content.finish_reasons",
-        ),
-        (
-            "sampling: {keep_content: {stream_errors: true}}",
-            "sampling.keep_content.stream_errors",
-        ),
-        (
-            "sampling: {keep_content: {grpc_errors: true}}",
-            "sampling.keep_content.grpc_errors",
-        ),
         ("trace: {metadata: {a: b}}", "trace.metadata"),
         ("redact: {headers: [x]}", "redact.headers"),
         ("redact: {fields: [/a]}", "redact.fields"),

@@ -42,7 +42,7 @@ pub(super) fn exchange(path: &str, request: &str, response: &str) -> Exchange {
             parent: None,
             caller: None,
         },
-        kept: KeptBecause::Ratio,
+        kept: Some(KeptBecause::Ratio),
         weight: Some(1.0),
         request_id: "r-1".into(),
         request: Request {
