@@ -60,7 +60,7 @@ def model(binaries):
 CONFIG = """listeners: [{{address: "127.0.0.1:{port}"}}]
 upstreams: {{model: {{endpoints: ["{model}"]}}}}
 routes: [{{name: bench, match: {{path_prefix: /}}, upstream: model, capture: {{level: {level}}}}}]
-export: {{sinks: {{stub: {{type: mlflow, tracking_uri: "{sink}"}}}}}}
+export: {{queue: {{max_bytes: 1GiB}}, sinks: {{stub: {{type: mlflow, tracking_uri: "{sink}"}}}}}}
 telemetry: {{address: "127.0.0.1:{telemetry}"}}
 admin: {{address: "127.0.0.1:{admin}"}}
 log: {{level: warn}}
