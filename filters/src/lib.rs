@@ -19,6 +19,6 @@ pub use capture::{Capture, Finished, Keeping, Recording};
 pub use keep::{End, KeepRules};
 pub use propagate::{Propagation, propagate};
 pub use route::{Router, Target};
-pub use sample::{Head, Incoming, Sampler};
+pub use sample::{Basis, Head, Incoming, Sampler};
 pub use tee::{Memory, Tap};
 pub use timing::{Figures, Marks};

@@ -3,6 +3,7 @@
 //! A share of all ids is kept by comparing a hash of the id with a threshold, so that every
 //! replica decides alike. XXH3 with its default seed: fixed across builds and machines.
 
+use std::borrow::Cow;
 use std::time::Instant;
 
 use http::{HeaderMap, Uri};
@@ -38,6 +39,15 @@ impl Head {
         kept: None,
         weight: None,
     };
+}
+
+/// What the ratio is compared with.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Basis<'a> {
+    /// The session or user that is hashed; `None`: the trace's id is.
+    pub key: Option<Cow<'a, str>>,
+    /// Its hash, as a share of all: kept where this is below the ratio.
+    pub share: f64,
 }
 
 /// A route's head decision.
@@ -82,18 +92,23 @@ impl Sampler {
         }
     }
 
-    fn by_ratio(&self, incoming: Incoming<'_>) -> Option<KeptBecause> {
+    /// What the ratio is compared with.
+    pub fn basis<'a>(&'a self, incoming: Incoming<'a>) -> Basis<'a> {
         let key = self
             .key
             .iter()
             .find_map(|source| source.of_head(incoming.uri, incoming.headers));
-        let hash = match key {
+        let hash = match &key {
             Some(key) => xxh3_64(key.as_bytes()),
             None => xxh3_64(incoming.id.as_bytes()),
         };
         // The upper 53 bits are exact as a float in 0..1, so a ratio of 1 keeps every id.
         let share = (hash >> 11) as f64 / (1_u64 << 53) as f64;
-        (share < self.ratio).then_some(KeptBecause::Ratio)
+        Basis { key, share }
+    }
+
+    fn by_ratio(&self, incoming: Incoming<'_>) -> Option<KeptBecause> {
+        (self.basis(incoming).share < self.ratio).then_some(KeptBecause::Ratio)
     }
 }
 

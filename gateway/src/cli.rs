@@ -9,7 +9,7 @@ use offpath_config::{Config, Env};
 use tracing::{info, warn};
 
 use crate::serve::Serving;
-use crate::{demo, log, serve};
+use crate::{demo, explain, log, serve};
 
 /// Exit code for a command or configuration that is wrong (`EX_USAGE` of sysexits.h).
 const USAGE: u8 = 64;
@@ -28,6 +28,8 @@ enum Command {
     Run(ConfigFile),
     /// Check a configuration and print what it costs.
     Validate(Validate),
+    /// Say what would become of a request: its route, whether it is kept and why, whose it is.
+    Explain(Explain),
     /// See it work: a model endpoint, offpath before it, traffic, and a real MLflow.
     Demo(demo::Options),
     /// Print the JSON Schema of the configuration.
@@ -39,6 +41,14 @@ struct ConfigFile {
     /// The configuration.
     #[arg(long, env = "OFFPATH_CONFIG", value_name = "FILE")]
     config: PathBuf,
+}
+
+#[derive(Debug, Args)]
+struct Explain {
+    #[command(flatten)]
+    file: ConfigFile,
+    #[command(flatten)]
+    asked: explain::Options,
 }
 
 #[derive(Debug, Args)]
@@ -59,6 +69,9 @@ pub fn main(cli: Cli) -> ExitCode {
         Command::Run(file) => with_config(&file, run),
         Command::Validate(validate) => {
             with_config(&validate.file, |config| describe(config, &validate))
+        }
+        Command::Explain(Explain { file, asked }) => {
+            with_config(&file, |config| explain(config, &asked))
         }
         Command::Demo(options) => demo(options),
         Command::Schema => {
@@ -91,6 +104,19 @@ fn run(config: &Config) -> ExitCode {
         Err(error) => {
             eprintln!("offpath: {error:#}");
             ExitCode::FAILURE
+        }
+    }
+}
+
+fn explain(config: &Config, asked: &explain::Options) -> ExitCode {
+    match explain::explain(config, asked) {
+        Ok(answer) => {
+            println!("{answer}");
+            ExitCode::SUCCESS
+        }
+        Err(error) => {
+            eprintln!("offpath: {error:#}");
+            ExitCode::from(USAGE)
         }
     }
 }

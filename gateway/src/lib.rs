@@ -8,6 +8,7 @@ mod cli;
 mod ctx;
 pub mod demo;
 mod end;
+mod explain;
 mod forward;
 mod inflight;
 mod listener;

@@ -46,14 +46,8 @@ pub(crate) struct Phases(pub(crate) Arc<Gateway>);
 impl Gateway {
     /// Which route takes a request.
     fn route(&self, head: &RequestHeader) -> Option<&Arc<RouteState>> {
-        let target = Target {
-            method: head.method.as_str(),
-            host: forward::host_of(head),
-            path: head.uri.path(),
-            headers: &head.headers,
-        };
         self.router
-            .find(target)
+            .find(target(head))
             .and_then(|index| self.routes.get(index))
     }
 
@@ -345,8 +339,18 @@ fn is_final(status: StatusCode) -> bool {
     !status.is_informational() || status == StatusCode::SWITCHING_PROTOCOLS
 }
 
+/// What routes look at.
+pub(crate) fn target(head: &RequestHeader) -> Target<'_> {
+    Target {
+        method: head.method.as_str(),
+        host: forward::host_of(head),
+        path: head.uri.path(),
+        headers: &head.headers,
+    }
+}
+
 /// The caller's trace context: none where there are several, as the standard asks.
-fn caller(headers: &HeaderMap) -> Option<TraceContext> {
+pub(crate) fn caller(headers: &HeaderMap) -> Option<TraceContext> {
     let mut values = headers.get_all("traceparent").iter();
     let first = values.next()?;
     values

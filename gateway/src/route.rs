@@ -46,25 +46,26 @@ pub(crate) fn compile(
         let upstream = upstreams
             .iter()
             .find(|upstream| *upstream.name == *route.upstream)?;
-        let level = match route.capture.level {
-            CaptureLevel::Full => Some(Level::Full),
-            CaptureLevel::Metadata => Some(Level::Metadata),
-            CaptureLevel::Off => None,
-        };
         Some(Arc::new(RouteState {
             index,
             name: Arc::clone(&route.name),
             upstream: Arc::clone(upstream),
             context: route.trace.context,
             headers: route.headers.clone(),
-            tracing: level.map(|level| tracing(index, route, level)),
+            tracing: tracing(index, route),
             metrics: metrics.route(&route.name),
         }))
     };
     config.routes.iter().enumerate().filter_map(state).collect()
 }
 
-fn tracing(index: usize, route: &offpath_config::Route, level: Level) -> Tracing {
+/// `None`: the route is not traced.
+pub(crate) fn tracing(index: usize, route: &offpath_config::Route) -> Option<Tracing> {
+    let level = match route.capture.level {
+        CaptureLevel::Full => Level::Full,
+        CaptureLevel::Metadata => Level::Metadata,
+        CaptureLevel::Off => return None,
+    };
     let (sampling, now) = (&route.sampling, Instant::now());
     let plan = plan(index, route, level);
     let key = match sampling.by {
@@ -72,13 +73,13 @@ fn tracing(index: usize, route: &offpath_config::Route, level: Level) -> Tracing
         SampleBy::Session => plan.session.clone(),
         SampleBy::User => plan.user.clone(),
     };
-    Tracing {
+    Some(Tracing {
         sampler: Sampler::new(sampling, key, now),
         rules: KeepRules::new(&sampling.keep, now).map(Arc::new),
         content: sampling.keep_content.any(),
         max_body: route.capture.max_body,
         plan: Arc::new(plan),
-    }
+    })
 }
 
 fn plan(index: usize, route: &offpath_config::Route, level: Level) -> Plan {
