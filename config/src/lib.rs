@@ -60,6 +60,7 @@ pub use secret::Secret;
 pub use service::{Admin, Log, LogFormat, LogLevel, Telemetry};
 pub use sink::{Compression, MlflowAuth, MlflowSink, OtlpSink, Sink, SinkHeader, SinkKind};
 pub use source::Source;
+pub use units::duration as parse_duration;
 pub use upstream::{
     ClientIdentity, HostHeader, PathRewrite, Timeouts, Upstream, UpstreamHttp, UpstreamTls,
 };

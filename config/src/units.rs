@@ -40,7 +40,10 @@ pub(crate) fn some_bytes(text: &str) -> Result<usize, String> {
 }
 
 /// A time: `250us`, `500ms`, `30s`, `5m`, `1h`. Zero is one too.
-pub(crate) fn duration(text: &str) -> Result<Duration, String> {
+///
+/// # Errors
+/// What is wrong with the text.
+pub fn duration(text: &str) -> Result<Duration, String> {
     let wrong = || format!("`{text}` is not a time, as `250us`, `500ms`, `30s`, `5m` or `1h`");
     let (number, unit) = number_and_unit(text).ok_or_else(wrong)?;
     let micros: u64 = match unit {

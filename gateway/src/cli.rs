@@ -9,7 +9,7 @@ use offpath_config::{Config, Env};
 use tracing::{info, warn};
 
 use crate::serve::Serving;
-use crate::{demo, explain, log, serve};
+use crate::{demo, explain, health, log, serve};
 
 /// Exit code for a command or configuration that is wrong (`EX_USAGE` of sysexits.h).
 const USAGE: u8 = 64;
@@ -32,6 +32,9 @@ enum Command {
     Explain(Explain),
     /// See it work: a model endpoint, offpath before it, traffic, and a real MLflow.
     Demo(demo::Options),
+    /// Judge the traces of the last while, as an MLflow server has them, for cron: 0 healthy, 1
+    /// breached, 2 could not tell.
+    Health(health::Options),
     /// Print the JSON Schema of the configuration.
     Schema,
 }
@@ -74,6 +77,7 @@ pub fn main(cli: Cli) -> ExitCode {
             with_config(&file, |config| explain(config, &asked))
         }
         Command::Demo(options) => demo(options),
+        Command::Health(options) => health(&options),
         Command::Schema => {
             println!("{}", offpath_config::schema());
             ExitCode::SUCCESS
@@ -117,6 +121,20 @@ fn explain(config: &Config, asked: &explain::Options) -> ExitCode {
         Err(error) => {
             eprintln!("offpath: {error:#}");
             ExitCode::from(USAGE)
+        }
+    }
+}
+
+fn health(options: &health::Options) -> ExitCode {
+    let report = health::examine(options);
+    match report {
+        Ok(report) => {
+            println!("{}", report.show(options.json));
+            ExitCode::from(report.verdict().exit_code())
+        }
+        Err(error) => {
+            eprintln!("offpath: cannot tell: {error:#}");
+            ExitCode::from(health::Verdict::Unknown.exit_code())
         }
     }
 }

@@ -10,6 +10,7 @@ pub mod demo;
 mod end;
 mod explain;
 mod forward;
+mod health;
 mod inflight;
 mod listener;
 mod log;

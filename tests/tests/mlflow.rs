@@ -7,6 +7,8 @@
 
 #[path = "mlflow/chat.rs"]
 mod chat;
+#[path = "mlflow/health.rs"]
+mod health;
 #[path = "mlflow/scoring.rs"]
 mod scoring;
 #[path = "mlflow/trouble.rs"]

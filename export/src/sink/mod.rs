@@ -7,6 +7,7 @@ mod http;
 mod mlflow;
 mod payload;
 mod reader;
+mod search;
 
 use std::sync::Arc;
 
@@ -25,6 +26,7 @@ use self::http::{Auth, Reply};
 use self::mlflow::Experiment;
 pub(crate) use self::payload::Payload;
 pub use self::reader::{ReadError, Reader, StoredSpan, StoredTrace};
+pub use self::search::{FoundPage, FoundTrace};
 
 /// A sink, and the experiment in it.
 pub(crate) struct Sink {

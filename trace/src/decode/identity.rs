@@ -26,6 +26,9 @@ pub(super) fn put(attributes: &mut Attributes, exchange: &Exchange, request: &Do
     if let Some(because) = exchange.kept {
         tag(kept::BECAUSE, because.as_str());
     }
+    if let Some(weight) = exchange.weight {
+        tag(kept::WEIGHT, &weight.to_string());
+    }
     tag("offpath.request_id", &exchange.request_id);
     let tags = || {
         let value = |(key, source)| Some((key, value(source, exchange, request)?));

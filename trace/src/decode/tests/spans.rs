@@ -82,9 +82,13 @@ fn what_its_content_keeps_says_so_once() {
             ("offpath.kept_because", "finish_reason"),
             ("mlflow.traceTag.offpath.kept_because", "finish_reason"),
             ("offpath.weight", "1"),
+            ("mlflow.traceTag.offpath.weight", "1"),
         ]);
         decoded.trace.keep(KeptBecause::GrpcError, None);
-        decoded.check_root(&[("offpath.weight", "-")]);
+        decoded.check_root(&[
+            ("offpath.weight", "-"),
+            ("mlflow.traceTag.offpath.weight", "-"),
+        ]);
         let root = decoded.trace.spans.first().unwrap();
         let because = |(key, _): &&(_, _)| *key == "offpath.kept_because";
         assert_eq!(root.attributes.iter().filter(because).count(), 1);
