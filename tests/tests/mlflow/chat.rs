@@ -24,7 +24,7 @@ async fn chats_of_the_openai_client_arrive_with_every_column() {
         .start()
         .await;
     let said: Value =
-        serde_json::from_str(&python("chat.py", gateway.url() + "/v1").await).unwrap();
+        serde_json::from_str(&python("chat.py", &[&(gateway.url() + "/v1")]).await).unwrap();
     let traces = Tracking::server().traces("chats", 2).await;
     assert_eq!(traces.len(), 2);
     for (trace, kind) in traces.iter().zip(["plain", "streamed"]) {
