@@ -9,7 +9,7 @@ use std::time::{Duration, Instant, SystemTime};
 use bytes::Bytes;
 use http::{HeaderMap, Method, StatusCode, Uri, Version};
 use offpath_config::{
-    Config, Env, Keep, KeepContent, ParentPolicy, SampleBy, Sampling, TraceContextMode,
+    Config, Daily, Env, Keep, KeepContent, ParentPolicy, SampleBy, Sampling, TraceContextMode,
 };
 use offpath_filters::{
     Capture, CaptureBudget, Figures, Head, Incoming, Keeping, Lease, Memory, Propagation,
@@ -157,10 +157,11 @@ pub fn sampler(ratio: f64) -> Sampler {
         by: SampleBy::Trace,
         parent: ParentPolicy::Ignore,
         max_per_second: None,
+        daily: Daily::default(),
         keep: Keep::default(),
         keep_content: KeepContent::default(),
     };
-    Sampler::new(&sampling, Vec::new(), Instant::now())
+    Sampler::new(&sampling, Vec::new(), Instant::now(), Duration::ZERO)
 }
 
 /// The ids of an exchange, and whether it is kept.

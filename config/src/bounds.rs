@@ -119,6 +119,7 @@ impl Config {
                 route.capture.level != CaptureLevel::Off && route.sinks.contains(&sink.name)
             });
             let (mut traces_per_second, mut bytes_per_second) = (0.0_f64, 0.0_f64);
+            let mut bytes_per_day = 0.0_f64;
             for route in routes {
                 let body = match route.capture.level {
                     CaptureLevel::Full => body_bytes.min(2 * bytes(route.capture.max_body)),
@@ -128,12 +129,14 @@ impl Config {
                 let traces = route.sampling.traces_per_second(rps);
                 traces_per_second = traces_per_second.max(traces);
                 bytes_per_second = bytes_per_second.max(traces * trace);
+                let daily = route.sampling.traces_per_day(traces, body);
+                bytes_per_day = bytes_per_day.max(daily * trace);
             }
             SinkLoad {
                 sink: sink.name.clone(),
                 traces_per_second,
                 bytes_per_second,
-                bytes_per_day: bytes_per_second * 86_400.0,
+                bytes_per_day,
             }
         };
         self.export.sinks.iter().map(load).collect()

@@ -54,7 +54,7 @@ pub use listener::{Listener, ListenerTls};
 pub use route::{Capture, CaptureLevel, ResponseHeaders, Route};
 pub use route_match::{HeaderMatch, PathMatch, RouteMatch};
 pub use route_trace::{ExperimentRef, RouteTrace, Tag, TraceContextMode};
-pub use sampling::{Keep, KeepContent, ParentPolicy, SampleBy, Sampling};
+pub use sampling::{Daily, Keep, KeepContent, ParentPolicy, SampleBy, Sampling};
 pub use schema::schema;
 pub use secret::Secret;
 pub use service::{Admin, Log, LogFormat, LogLevel, Telemetry};

@@ -19,6 +19,8 @@ pub struct Sampling {
     pub parent: ParentPolicy,
     /// Exchanges per second that the head decision keeps at most, in this process; more than 0.
     pub max_per_second: Option<f64>,
+    /// What a day may take, in this process.
+    pub daily: Daily,
     /// What is kept besides, by how the exchange went.
     pub keep: Keep,
     /// What is kept besides, by what the response says.
@@ -46,6 +48,16 @@ pub enum ParentPolicy {
     Follow,
     /// It forbids: what the caller did not sample is not kept, the rest is up to the ratio.
     Cap,
+}
+
+/// A day's budget (UTC) for one process. Sampling is lowered so that it lasts; what rules keep, or a
+/// caller's flag, counts too, and is not lowered.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Daily {
+    /// Traces; at least 1.
+    pub max_traces: Option<u64>,
+    /// Bytes of bodies held; at least 1.
+    pub max_bytes: Option<u64>,
 }
 
 /// Rules that keep an exchange when it has ended, whatever the head decision was.
@@ -128,6 +140,19 @@ impl Sampling {
     }
 }
 
+impl Sampling {
+    /// Traces per day at most, of so many per second with so many bytes of bodies each.
+    pub(crate) fn traces_per_day(&self, per_second: f64, body_bytes: u64) -> f64 {
+        let at_most = |budget: Option<u64>, each: u64| match budget {
+            Some(budget) if each > 0 => budget as f64 / each as f64,
+            _ => f64::INFINITY,
+        };
+        let budget = at_most(self.daily.max_traces, 1);
+        let budget = budget.min(at_most(self.daily.max_bytes, body_bytes));
+        (per_second * 86_400.0).min(budget)
+    }
+}
+
 pub(crate) fn read(field: &Field<'_>, ratio: f64) -> Sampling {
     let map = field.map();
     let by = [
@@ -145,8 +170,19 @@ pub(crate) fn read(field: &Field<'_>, ratio: f64) -> Sampling {
         by: map.field("by").choice(SampleBy::Trace, &by),
         parent: map.field("parent").choice(ParentPolicy::Ignore, &parent),
         max_per_second: map.field("max_per_second").optional(units::rate),
+        daily: daily(&map.field("daily")),
         keep: keep(&map.field("keep")),
         keep_content: keep_content(&map.field("keep_content")),
+    }
+}
+
+fn daily(field: &Field<'_>) -> Daily {
+    let map = field.map();
+    let bytes = |text: &str| units::some_bytes(text).map(|bytes| bytes as u64);
+    let count = |text: &str| units::count(text).map(|count| count as u64);
+    Daily {
+        max_traces: map.field("max_traces").optional(count),
+        max_bytes: map.field("max_bytes").optional(bytes),
     }
 }
 

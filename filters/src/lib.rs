@@ -8,6 +8,7 @@ mod budget;
 mod capture;
 mod glob;
 mod keep;
+mod pace;
 mod propagate;
 mod route;
 mod sample;

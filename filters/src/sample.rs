@@ -4,12 +4,14 @@
 //! replica decides alike. XXH3 with its default seed: fixed across builds and machines.
 
 use std::borrow::Cow;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use http::{HeaderMap, Uri};
 use offpath_config::{ParentPolicy, Sampling};
 use offpath_trace::{KeptBecause, RateCap, Source, TraceContext, TraceId};
 use xxhash_rust::xxh3::xxh3_64;
+
+use crate::pace::Pace;
 
 /// What the head decision looks at.
 #[derive(Clone, Copy, Debug)]
@@ -58,17 +60,25 @@ pub struct Sampler {
     key: Vec<Source>,
     parent: ParentPolicy,
     cap: Option<RateCap>,
+    pace: Option<Pace>,
 }
 
 impl Sampler {
     /// `key`: the sources of the session or user that decides; none where the trace does.
-    pub fn new(sampling: &Sampling, key: Vec<Source>, origin: Instant) -> Self {
+    /// `since_midnight`: how much of the day (UTC) has passed at `origin`.
+    pub fn new(
+        sampling: &Sampling,
+        key: Vec<Source>,
+        origin: Instant,
+        since_midnight: Duration,
+    ) -> Self {
         let cap = |rate| RateCap::new(rate, origin);
         Self {
             ratio: sampling.ratio,
             key,
             parent: sampling.parent,
             cap: sampling.max_per_second.map(cap),
+            pace: Pace::new(sampling.daily, origin, since_midnight),
         }
     }
 
@@ -81,14 +91,29 @@ impl Sampler {
             (Some(caller), ParentPolicy::Follow) => {
                 (caller.sampled.then_some(KeptBecause::Parent), false)
             }
-            (Some(caller), _) => (self.by_ratio(incoming).filter(|_| caller.sampled), false),
-            (None, _) => (self.by_ratio(incoming), true),
+            (Some(caller), _) => {
+                let kept = caller.sampled.then(|| self.by_ratio(incoming, now));
+                (kept.flatten(), false)
+            }
+            (None, _) => (self.by_ratio(incoming, now), true),
         };
         // How many callers sample, and how many exchanges a cap refuses, is not known here.
         let known = known && self.cap.is_none() && self.ratio > 0.0;
         Head {
             kept: kept.filter(|_| self.cap.as_ref().is_none_or(|cap| cap.take(now))),
-            weight: known.then(|| 1.0 / self.ratio),
+            weight: known.then(|| 1.0 / self.ratio()),
+        }
+    }
+
+    /// The share that it keeps at the moment, which a day's budget may have lowered.
+    pub fn ratio(&self) -> f64 {
+        self.ratio * self.pace.as_ref().map_or(1.0, Pace::share)
+    }
+
+    /// An exchange is kept, whatever for, with so many bytes of bodies: the day's budget pays.
+    pub fn spend(&self, bytes: impl FnOnce() -> u64) {
+        if let Some(pace) = &self.pace {
+            pace.spend(bytes());
         }
     }
 
@@ -107,8 +132,15 @@ impl Sampler {
         Basis { key, share }
     }
 
-    fn by_ratio(&self, incoming: Incoming<'_>) -> Option<KeptBecause> {
-        (self.basis(incoming).share < self.ratio).then_some(KeptBecause::Ratio)
+    fn by_ratio(&self, incoming: Incoming<'_>, now: Instant) -> Option<KeptBecause> {
+        let share = self.basis(incoming).share;
+        if share >= self.ratio {
+            return None;
+        }
+        if let Some(pace) = &self.pace {
+            pace.want(now);
+        }
+        (share < self.ratio()).then_some(KeptBecause::Ratio)
     }
 }
 

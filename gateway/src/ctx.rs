@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::{Instant, SystemTime};
 
 use offpath_filters::{Capture, Propagation};
-use offpath_trace::Outcome;
+use offpath_trace::{Exchange, Outcome};
 
 use crate::inflight;
 use crate::metrics::{RouteMetrics, seconds};
@@ -75,6 +75,18 @@ impl Ctx {
             .map_or(&self.gateway.unrouted, |admitted| &admitted.state.metrics)
     }
 
+    /// Takes a kept exchange from its route's daily budget. What its content keeps is decided later,
+    /// and has a rate of its own.
+    fn spend(&self, exchange: &Exchange) {
+        let tracing = self
+            .route
+            .as_ref()
+            .and_then(|route| route.state.tracing.as_ref());
+        if let (Some(tracing), Some(_)) = (tracing, exchange.kept) {
+            tracing.sampler.spend(|| exchange.kept_bytes());
+        }
+    }
+
     /// The end: counts, and offers the exchange where it is kept. Only the first call counts.
     pub(crate) fn end(&mut self, outcome: Outcome) {
         if std::mem::replace(&mut self.ended, true) {
@@ -102,6 +114,7 @@ impl Ctx {
                 if finished.short {
                     self.metrics().keep_truncated.inc();
                 }
+                self.spend(&finished.exchange);
                 self.gateway.export.offer(finished.exchange);
             }
             (None, Some(admitted)) => self.gateway.export.passed_over(admitted.state.index),

@@ -1,13 +1,16 @@
 //! The gateway's own metrics: resolved per route at start, so that a request looks nothing up.
 
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use offpath_filters::CaptureBudget;
 use prometheus::core::Collector;
 use prometheus::{
-    Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, Opts, Registry,
+    GaugeVec, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, Opts,
+    Registry,
 };
+
+use crate::route::RouteState;
 
 /// Upper bounds in seconds for what offpath itself takes: from 5 µs, where it should be.
 const OVERHEAD_BUCKETS: &[f64] = &[
@@ -31,6 +34,7 @@ pub(crate) struct Metrics {
     first_byte: HistogramVec,
     overhead: HistogramVec,
     keep_truncated: IntCounterVec,
+    ratio: GaugeVec,
     capture_bytes: IntGauge,
     /// Connections refused because `limits.connections` were open.
     pub(crate) connections_refused: IntCounter,
@@ -96,6 +100,16 @@ impl Metrics {
                 "Exchanges left to a rule whose bodies limits.capture_bytes had no room for.",
                 &["route"],
             )?,
+            ratio: registered(
+                registry,
+                GaugeVec::new(
+                    Opts::new(
+                        "offpath_sampling_ratio",
+                        "Share of exchanges that sampling keeps, lowered where a day's budget asks for it.",
+                    ),
+                    &["route"],
+                )?,
+            )?,
             capture_bytes: registered(
                 registry,
                 IntGauge::new(
@@ -132,6 +146,16 @@ impl Metrics {
     /// The share of requests that no route took.
     pub(crate) fn unrouted(&self) -> RouteMetrics {
         self.route(NO_ROUTE)
+    }
+
+    /// Reads the routes' sampling ratios into their gauges.
+    pub(crate) fn observe_routes(&self, routes: &[Arc<RouteState>]) {
+        for route in routes {
+            if let Some(tracing) = &route.tracing {
+                let gauge = self.ratio.with_label_values(&[&*route.name]);
+                gauge.set(tracing.sampler.ratio());
+            }
+        }
     }
 
     /// Reads the budget's state into its gauge.

@@ -14,12 +14,14 @@ use serde_json::json;
 
 use crate::inflight::InFlight;
 use crate::metrics::Metrics;
+use crate::route::RouteState;
 
 /// What both addresses show.
 pub(crate) struct Ops {
     pub(crate) registry: Registry,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) budget: CaptureBudget,
+    pub(crate) routes: Vec<Arc<RouteState>>,
     pub(crate) export: Handle,
     pub(crate) in_flight: InFlight,
     /// Taking requests: false before the start and from a drain on.
@@ -60,6 +62,7 @@ impl ServeHttp for AdminApp {
 impl Ops {
     fn metrics_page(&self) -> Answer {
         self.metrics.observe_budget(&self.budget);
+        self.metrics.observe_routes(&self.routes);
         let mut page = String::new();
         match TextEncoder::new().encode_utf8(&self.registry.gather(), &mut page) {
             Ok(()) => answer(

@@ -1,7 +1,7 @@
 //! One route, compiled for the request path: everything a request needs without a look-up.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use http::HeaderName;
 use offpath_config::{CaptureLevel, Config, ResponseHeaders, SampleBy, Source, TraceContextMode};
@@ -74,12 +74,18 @@ pub(crate) fn tracing(index: usize, route: &offpath_config::Route) -> Option<Tra
         SampleBy::User => plan.user.clone(),
     };
     Some(Tracing {
-        sampler: Sampler::new(sampling, key, now),
+        sampler: Sampler::new(sampling, key, now, since_midnight()),
         rules: KeepRules::new(&sampling.keep, now).map(Arc::new),
         content: sampling.keep_content.any(),
         max_body: route.capture.max_body,
         plan: Arc::new(plan),
     })
+}
+
+/// How much of the day has passed, by UTC.
+fn since_midnight() -> Duration {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH);
+    Duration::from_secs(now.unwrap_or_default().as_secs() % 86_400)
 }
 
 fn plan(index: usize, route: &offpath_config::Route, level: Level) -> Plan {

@@ -91,9 +91,10 @@ impl Parts {
         let upstreams = Upstream::compile(config)?;
         let budget = CaptureBudget::new(config.limits.capture_bytes);
         let in_flight = InFlight::default();
+        let routes = route::compile(config, &upstreams, metrics);
         let gateway = Arc::new(Gateway {
             router: Router::new(&config.routes),
-            routes: route::compile(config, &upstreams, metrics),
+            routes: routes.clone(),
             unrouted: metrics.unrouted(),
             budget: budget.clone(),
             head_bytes: config.limits.head_bytes,
@@ -106,6 +107,7 @@ impl Parts {
             registry,
             metrics: Arc::clone(metrics),
             budget,
+            routes,
             export,
             in_flight,
             ready: AtomicBool::new(false),

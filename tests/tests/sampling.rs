@@ -171,3 +171,47 @@ async fn what_the_model_stopped_for_keeps_an_exchange_that_sampling_passed_over(
     let because = ["because=\"finish_reason\""];
     assert_eq!(metrics.sum("offpath_kept_total", &because), 1.0);
 }
+
+/// So many requests with these fields, over eight connections.
+async fn send(gateway: &Gateway, count: usize, fields: &'static str) {
+    const CONNECTIONS: usize = 8;
+    let mut tasks = tokio::task::JoinSet::new();
+    for _ in 0..CONNECTIONS {
+        let mut wire = Wire::connect(gateway.address()).await;
+        tasks.spawn(async move {
+            for _ in 0..count / CONNECTIONS {
+                let (head, _) = wire.exchange(get(200, fields)).await;
+                assert_eq!(head.status(), 200);
+            }
+        });
+    }
+    while let Some(done) = tasks.join_next().await {
+        done.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn two_tasks_on_one_path_are_kept_each_by_its_own_ratio() {
+    let upstream = by_path().await;
+    let route = |name: &str, matcher: serde_json::Value, ratio: f64| json!({"name": name, "match": matcher, "upstream": "model", "sampling": {"ratio": ratio}});
+    let billing = json!({"path": "/200", "headers": {"x-task": "billing"}});
+    let routes = json!([
+        route("billing", billing, 1.0),
+        route("faq", json!({"path": "/200"}), 0.05)
+    ]);
+    let setup = Gateway::before(upstream.url()).set("routes", routes);
+    let gateway = setup.start().await;
+    let (billed, asked) = (2_000, 20_000);
+    send(&gateway, billed, "x-task: billing\r\n").await;
+    send(&gateway, asked, "x-task: faq\r\n").await;
+    decided(&gateway, (billed + asked) as f64).await;
+    let metrics = gateway.metrics().await;
+    let kept = |route| metrics.sum("offpath_exchanges_total", &["decision=\"kept\"", route]);
+    assert_eq!(kept("route=\"billing\""), billed as f64);
+    let mean = 0.05 * asked as f64;
+    let error = (mean * 0.95).sqrt();
+    let off = (kept("route=\"faq\"") - mean).abs();
+    assert!(off <= 4.0 * error, "{off} from {mean}");
+    let ratio = metrics.sum("offpath_sampling_ratio", &["route=\"faq\""]);
+    assert_eq!(ratio, 0.05);
+}

@@ -36,6 +36,17 @@ fn routes_of_one_experiment_share_a_destination() {
     assert_eq!(batches.unwrap().bytes, 3 * ((8 << 20) + (64 << 20)));
 }
 
+#[test]
+fn a_days_budget_bounds_the_day() {
+    for daily in ["max_traces: 1000", "max_bytes: 1MB"] {
+        let text = format!("{MINIMAL}    sampling: {{daily: {{{daily}}}}}");
+        let config = parse(&text, &Env::default()).unwrap_or_else(|errors| panic!("{errors}"));
+        let load = config.sink_load(100.0, 1000);
+        let day = load.first().map(|load| load.bytes_per_day);
+        assert_eq!(day, Some(1000.0 * 5096.0), "{daily}");
+    }
+}
+
 #[track_caller]
 fn check_load(routes: &str, body_bytes: u64, traces: f64, bytes: f64) {
     let text = format!("{MINIMAL}{routes}");

@@ -129,6 +129,7 @@ fn route_defaults_are_the_documented_ones() {
         by: SampleBy::Trace,
         parent: ParentPolicy::Ignore,
         max_per_second: None,
+        daily: Daily::default(),
         keep: Keep {
             errors: false,
             slower_than: None,
@@ -268,6 +269,10 @@ fn the_full_example_sets_routes() {
         by: SampleBy::Session,
         parent: ParentPolicy::Cap,
         max_per_second: Some(0.5),
+        daily: Daily {
+            max_traces: Some(10_000),
+            max_bytes: Some(2 << 30),
+        },
         keep: Keep {
             errors: true,
             slower_than: Some(secs(5)),

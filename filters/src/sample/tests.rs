@@ -1,6 +1,6 @@
 //! Who is kept, how many, and with which weight.
 
-use offpath_config::{Keep, KeepContent, SampleBy};
+use offpath_config::{Daily, Keep, KeepContent, SampleBy};
 use offpath_trace::SpanId;
 
 use super::*;
@@ -19,13 +19,14 @@ fn sampling(ratio: f64) -> Sampling {
         by: SampleBy::Trace,
         parent: ParentPolicy::Ignore,
         max_per_second: None,
+        daily: Daily::default(),
         keep: Keep::default(),
         keep_content: KeepContent::default(),
     }
 }
 
 fn sampler(ratio: f64) -> Sampler {
-    Sampler::new(&sampling(ratio), Vec::new(), origin())
+    Sampler::new(&sampling(ratio), Vec::new(), origin(), Duration::ZERO)
 }
 
 /// Counted ids: the hash must spread what is not random too.
@@ -89,7 +90,8 @@ fn a_decision_is_the_same_on_every_build() {
 #[test]
 fn a_session_is_kept_whole_or_not_at_all_by_every_replica() {
     let key = vec![Source::Header("x-session-id".parse().unwrap())];
-    let replicas = [0, 1].map(|_| Sampler::new(&sampling(0.2), key.clone(), origin()));
+    let replicas =
+        [0, 1].map(|_| Sampler::new(&sampling(0.2), key.clone(), origin(), Duration::ZERO));
     let mut kept = 0;
     for session in 0..4_000_u32 {
         let mut headers = HeaderMap::new();
@@ -110,7 +112,7 @@ fn a_session_is_kept_whole_or_not_at_all_by_every_replica() {
 #[test]
 fn without_its_session_an_exchange_is_decided_by_its_trace() {
     let key = vec![Source::Header("x-session-id".parse().unwrap())];
-    let by_session = Sampler::new(&sampling(0.3), key, origin());
+    let by_session = Sampler::new(&sampling(0.3), key, origin(), Duration::ZERO);
     let (by_trace, none) = (sampler(0.3), HeaderMap::new());
     for n in 0..1_000 {
         assert_eq!(
@@ -137,7 +139,8 @@ fn check_parent(parent: ParentPolicy, ratio: f64, sampled: Option<bool>, expect:
         uri: &Uri::default(),
         headers: &HeaderMap::new(),
     };
-    let head = Sampler::new(&sampling, Vec::new(), origin()).decide(incoming, origin());
+    let head =
+        Sampler::new(&sampling, Vec::new(), origin(), Duration::ZERO).decide(incoming, origin());
     assert_eq!(head, expect, "{parent:?} {ratio} {sampled:?}");
 }
 
@@ -168,7 +171,7 @@ fn a_rate_cap_keeps_no_more_and_leaves_no_weight() {
         ..sampling(1.0)
     };
     let origin = origin();
-    let sampler = Sampler::new(&sampling, Vec::new(), origin);
+    let sampler = Sampler::new(&sampling, Vec::new(), origin, Duration::ZERO);
     let decide = |n| {
         let incoming = Incoming {
             id: id(n),
@@ -181,4 +184,36 @@ fn a_rate_cap_keeps_no_more_and_leaves_no_weight() {
     let heads: Vec<_> = (0..100).map(decide).collect();
     assert_eq!(heads.iter().filter(|head| head.kept.is_some()).count(), 5);
     assert!(heads.iter().all(|head| head.weight.is_none()));
+}
+
+#[test]
+fn what_a_days_budget_lowers_has_the_weight_for_it() {
+    let sampling = Sampling {
+        daily: Daily {
+            max_traces: Some(8_640),
+            max_bytes: None,
+        },
+        ..sampling(0.5)
+    };
+    let origin = origin();
+    let sampler = Sampler::new(&sampling, Vec::new(), origin, Duration::ZERO);
+    let (mut weights, mut kept) = (0.0, 0);
+    for n in 0..40_000 {
+        let incoming = Incoming {
+            id: id(n),
+            caller: None,
+            uri: &Uri::default(),
+            headers: &HeaderMap::new(),
+        };
+        // Ten a second, of which the budget pays for one in ten seconds.
+        let now = origin + Duration::from_millis(100 * u64::from(n));
+        let head = sampler.decide(incoming, now);
+        if head.kept.is_some() {
+            sampler.spend(|| 0);
+            (weights, kept) = (weights + head.weight.unwrap(), kept + 1);
+        }
+    }
+    assert!((300..900).contains(&kept), "{kept}");
+    let off = (weights - 40_000.0_f64).abs();
+    assert!(off < 4_000.0, "{weights}");
 }

@@ -52,6 +52,9 @@ impl Verdict {
         if let Some(rate) = self.max_per_second {
             page.line("", &format!("at most {rate} a second of the route"));
         }
+        if self.budgeted {
+            page.line("", "less of them where the day's budget would not last");
+        }
         for rule in &self.rules {
             page.line("", &format!("kept in any case if {rule}"));
         }

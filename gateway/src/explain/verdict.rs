@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::time::Instant;
 
-use offpath_config::{ParentPolicy, Route, SampleBy};
+use offpath_config::{Daily, ParentPolicy, Route, SampleBy};
 use offpath_filters::{Incoming, propagate};
 use offpath_trace::KeptBecause;
 use serde::Serialize;
@@ -29,6 +29,8 @@ pub(super) struct Verdict {
     pub(super) caller_sampled: Option<bool>,
     /// Exchanges per second of the route at most.
     pub(super) max_per_second: Option<f64>,
+    /// Whether a day's budget may lower the ratio.
+    pub(super) budgeted: bool,
     /// What keeps it later, whatever was decided: it then ends as a sentence says.
     pub(super) rules: Vec<String>,
 }
@@ -81,6 +83,7 @@ impl Verdict {
             key: basis.key.map(Cow::into_owned),
             caller_sampled: heeded.map(|caller| caller.sampled),
             max_per_second: sampling.max_per_second,
+            budgeted: sampling.daily != Daily::default(),
             rules: rules(route),
         }
     }

@@ -48,6 +48,10 @@ fn routes_are_named_once_and_refer_to_what_exists() {
         "9: routes[0].sampling.keep.larger_than: `big` is not a size",
     );
     check_route(
+        "sampling: {daily: {max_traces: 0}}",
+        "9: routes[0].sampling.daily.max_traces: `0` is not a whole number",
+    );
+    check_route(
         "sampling: {keep_content: {finish_reasons: [length, '']}}",
         "9: routes[0].sampling.keep_content.finish_reasons[1]: must not be empty",
     );

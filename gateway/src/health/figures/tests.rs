@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use http::{HeaderMap, StatusCode, Uri};
-use offpath_config::{Keep, KeepContent, ParentPolicy, SampleBy, Sampling};
+use offpath_config::{Daily, Keep, KeepContent, ParentPolicy, SampleBy, Sampling};
 use offpath_filters::{End, Incoming, KeepRules, Sampler};
 use offpath_trace::{EndReason, TraceId};
 use rand::rngs::SmallRng;
@@ -105,10 +105,11 @@ fn judged(all: &[Observed], ratio: f64, keep: &Keep, seed: u128) -> Vec<Judged> 
         by: SampleBy::Trace,
         parent: ParentPolicy::Ignore,
         max_per_second: None,
+        daily: Daily::default(),
         keep: keep.clone(),
         keep_content: KeepContent::default(),
     };
-    let sampler = Sampler::new(&sampling, Vec::new(), origin);
+    let sampler = Sampler::new(&sampling, Vec::new(), origin, Duration::ZERO);
     let rules = KeepRules::new(keep, origin);
     let (uri, headers) = (Uri::default(), HeaderMap::new());
     let mut judged = Vec::new();
