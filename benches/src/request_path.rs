@@ -215,6 +215,8 @@ fn plan() -> Plan {
         user: Vec::new(),
         session: Vec::new(),
         tags: Vec::new(),
+        metadata: Vec::new(),
+        client_request_id: Vec::new(),
         decoded_max: MAX_BODY,
     }
 }

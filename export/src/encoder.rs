@@ -23,6 +23,7 @@ use crate::metrics::Metrics;
 use crate::otlp::Encodable;
 use crate::preview::{TRACE_TOO_LARGE, shrink};
 use crate::record::{Parcel, Record};
+use crate::sink;
 
 /// An exchange to a trace: [`offpath_trace::decode`], but for tests.
 pub(crate) type Decode = fn(&Exchange) -> (Trace, Vec<Defect>);
@@ -61,6 +62,7 @@ pub(crate) struct Tokens(Vec<(&'static str, IntCounter)>);
 /// A trace that is encoded, and what was found on the way.
 struct Encoded {
     trace_id: TraceId,
+    info: Option<Bytes>,
     bytes: Bytes,
     defects: Vec<&'static str>,
 }
@@ -109,7 +111,7 @@ impl Encoder {
     fn handle(&self, waiting: Waiting) {
         let Waiting {
             exchange,
-            mut ticket,
+            ticket,
             since,
         } = waiting;
         let index = exchange.plan.index;
@@ -133,17 +135,7 @@ impl Encoder {
         if !fate.kept {
             return account.undecided_dropped();
         }
-        let record = encoded
-            .and_then(|encoded| self.record(encoded, &mut ticket))
-            .map(|(id, bytes)| {
-                Arc::new(Record {
-                    trace_id: id,
-                    bytes,
-                    offered: since,
-                    encoded: Instant::now(),
-                    _ticket: ticket,
-                })
-            });
+        let record = encoded.and_then(|encoded| self.record(encoded, since, ticket));
         for (claim, inbox) in account.claims().zip(&lane.inboxes) {
             match &record {
                 Err(reason) => claim.dropped(*reason),
@@ -190,6 +182,7 @@ impl Encoder {
         }
         Ok(Encoded {
             trace_id,
+            info: sink::info::of(&trace),
             bytes: encodable.encode(),
             defects,
         })
@@ -199,16 +192,25 @@ impl Encoder {
     fn record(
         &self,
         encoded: Encoded,
-        ticket: &mut Ticket,
-    ) -> Result<(TraceId, Bytes), DropReason> {
+        since: Instant,
+        mut ticket: Ticket,
+    ) -> Result<Arc<Record>, DropReason> {
         for kind in encoded.defects {
             // The one place that resolves labels per event: defects are rare.
             self.defects.with_label_values(&[kind]).inc();
         }
-        if !ticket.resize(encoded.bytes.len() + size_of::<Record>()) {
+        let held = encoded.bytes.len() + encoded.info.as_ref().map_or(0, Bytes::len);
+        if !ticket.resize(held + size_of::<Record>()) {
             return Err(DropReason::QueueBytes);
         }
-        Ok((encoded.trace_id, encoded.bytes))
+        Ok(Arc::new(Record {
+            trace_id: encoded.trace_id,
+            bytes: encoded.bytes,
+            info: encoded.info,
+            offered: since,
+            encoded: Instant::now(),
+            _ticket: ticket,
+        }))
     }
 
     /// Logs when the queue begins to refuse offers, and when it is half empty again.

@@ -96,11 +96,17 @@ fn plan(index: usize, route: &offpath_config::Route, level: Level) -> Plan {
         name: Arc::clone(&route.trace.name),
         level,
         join: route.trace.context == TraceContextMode::Join,
-        user: route.trace.user.iter().filter_map(source).collect(),
-        session: route.trace.session.iter().filter_map(source).collect(),
+        user: list(&route.trace.user),
+        session: list(&route.trace.session),
         tags: route.trace.tags.iter().filter_map(tag).collect(),
+        metadata: route.trace.metadata.iter().filter_map(tag).collect(),
+        client_request_id: list(&route.trace.client_request_id),
         decoded_max: route.capture.max_body,
     }
+}
+
+fn list(sources: &[Source]) -> Vec<trace::Source> {
+    sources.iter().filter_map(source).collect()
 }
 
 /// Always `Some`: the configuration checked that the name is a header's.

@@ -22,4 +22,4 @@ pub use exchange::{
 pub use plan::{Level, Plan};
 pub use rate::RateCap;
 pub use source::Source;
-pub use span::{Link, Span, SpanKind, Status, Text, Trace, Value};
+pub use span::{Link, Span, SpanKind, Status, Text, Trace, TraceInfo, Value};

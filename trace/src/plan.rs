@@ -23,6 +23,10 @@ pub struct Plan {
     pub session: Vec<Source>,
     /// Searchable tags, by key.
     pub tags: Vec<(Arc<str>, Source)>,
+    /// Immutable metadata, by key.
+    pub metadata: Vec<(Arc<str>, Source)>,
+    /// Where the client's own id of the request comes from; the first that is there.
+    pub client_request_id: Vec<Source>,
     /// At most this much of one body is unpacked, in bytes.
     pub decoded_max: usize,
 }

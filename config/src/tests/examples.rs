@@ -161,6 +161,8 @@ fn route_defaults_are_the_documented_ones() {
         user: vec![],
         session: vec![],
         tags: vec![],
+        metadata: vec![],
+        client_request_id: vec![],
     };
     assert_eq!(route.trace, trace);
 }
@@ -214,11 +216,15 @@ fn the_full_example_sets_listeners_limits_and_services() {
     assert_eq!(config.admin.address.port(), 19901);
     assert_eq!(config.log.level, LogLevel::Debug);
     assert_eq!(config.log.format, LogFormat::Json);
-    let [warning] = config.warnings.as_slice() else {
-        panic!("{:?}", config.warnings);
-    };
-    let what = "routes[0].sampling.keep_content: every exchange of the route is captured";
-    assert!(warning.starts_with(what), "{warning}");
+    let warnings = [
+        "routes[0].sampling.keep_content: every exchange of the route is captured",
+        "routes[0].trace.metadata: costs one more call to MLflow per trace",
+        "routes[0].trace.client_request_id: costs one more call to MLflow per trace",
+    ];
+    assert_eq!(config.warnings.len(), warnings.len());
+    for (warning, begins) in config.warnings.iter().zip(warnings) {
+        assert!(warning.starts_with(begins), "{warning}");
+    }
 }
 
 #[test]
@@ -334,6 +340,11 @@ fn the_full_example_sets_names_identity_and_tags_of_traces() {
             tag("tenant", header("x-tenant")),
             tag("model", Source::Path(2)),
         ],
+        metadata: vec![
+            tag("release", constant("1.4")),
+            tag("cart", Source::Body(["cart".into()].into())),
+        ],
+        client_request_id: vec![header("x-request-id")],
     };
     assert_eq!(trace, expect);
 }

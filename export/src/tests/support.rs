@@ -72,6 +72,8 @@ impl Export {
             user: Vec::new(),
             session: Vec::new(),
             tags: Vec::new(),
+            metadata: Vec::new(),
+            client_request_id: Vec::new(),
             decoded_max: 1 << 20,
         });
         let door = Door {
@@ -258,6 +260,7 @@ pub(crate) fn decode(exchange: &Exchange) -> (Trace, Vec<Defect>) {
         Trace {
             id: ids.trace_id,
             spans,
+            info: None,
         },
         Vec::new(),
     )

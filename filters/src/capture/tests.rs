@@ -16,6 +16,8 @@ fn plan() -> Arc<Plan> {
         user: Vec::new(),
         session: Vec::new(),
         tags: Vec::new(),
+        metadata: Vec::new(),
+        client_request_id: Vec::new(),
         decoded_max: 1 << 20,
     })
 }

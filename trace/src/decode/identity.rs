@@ -1,8 +1,9 @@
 //! Whose exchange it is, and the searchable tags: values cut to what MLflow takes.
 
 use std::borrow::Cow;
+use std::sync::Arc;
 
-use crate::{Exchange, Source};
+use crate::{Exchange, Source, TraceInfo};
 
 use super::attributes::Attributes;
 use super::body::Document;
@@ -13,6 +14,12 @@ pub(super) const TAG_BYTES_MAX: usize = 4096;
 
 /// MLflow refuses a whole batch for a longer session, and cuts users to it.
 const IDENTITY_BYTES_MAX: usize = 250;
+
+/// MLflow's own client cuts metadata to as many characters.
+const METADATA_BYTES_MAX: usize = 250;
+
+/// The column that MLflow keeps a client's request id in has as many characters.
+const REQUEST_ID_BYTES_MAX: usize = 50;
 
 /// Puts user, session and tags on the root span.
 pub(super) fn put(attributes: &mut Attributes, exchange: &Exchange, request: &Document) {
@@ -56,6 +63,26 @@ pub(super) fn put(attributes: &mut Attributes, exchange: &Exchange, request: &Do
             attributes.put_new(key.to_string(), value.into());
         }
     }
+}
+
+/// What only a call of its own can tell MLflow.
+pub(super) fn info(exchange: &Exchange, request: &Document) -> Option<Box<TraceInfo>> {
+    let plan = &exchange.plan;
+    if plan.metadata.is_empty() && plan.client_request_id.is_empty() {
+        return None;
+    }
+    let mut ids = plan.client_request_id.iter();
+    let id = ids.find_map(|source| value(source, exchange, request));
+    let metadata = plan.metadata.iter().filter_map(|(key, source)| {
+        let value = value(source, exchange, request)?;
+        let value = text::cut_harmless(&value, METADATA_BYTES_MAX);
+        Some((Arc::clone(key), value.to_owned()))
+    });
+    let info = TraceInfo {
+        client_request_id: id.map(|id| text::cut(&id, REQUEST_ID_BYTES_MAX).to_owned()),
+        metadata: metadata.collect(),
+    };
+    (info != TraceInfo::default()).then(|| Box::new(info))
 }
 
 fn value<'a>(

@@ -66,6 +66,7 @@ pub fn decode(exchange: &Exchange) -> (Trace, Vec<Defect>) {
         Trace {
             id: exchange.ids.trace_id,
             spans,
+            info: identity::info(exchange, &request),
         },
         defects.into_vec(),
     )

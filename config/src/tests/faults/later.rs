@@ -5,7 +5,6 @@ use super::{check_route, check_top};
 #[test]
 fn what_is_not_yet_supported_is_refused() {
     let rows = [
-        ("trace: {metadata: {a: b}}", "trace.metadata"),
         ("redact: {headers: [x]}", "redact.headers"),
         ("redact: {fields: [/a]}", "redact.fields"),
         ("redact: {patterns: [email]}", "redact.patterns"),

@@ -93,7 +93,7 @@ admin: 127.0.0.1:1
         8: routes[0].upstream: no upstream is named `modle`, did you mean `model`?
         9: routes[0].sampling.ratio: `2` is not a number from 0 to 1
         9: routes[0].sampling.by: `users` is not one of `trace`, `session`, `user`
-        10: routes[1].trace.tags.mlflow.x: tags that begin with `mlflow.`
+        10: routes[1].trace.tags.mlflow.x: keys that begin with `mlflow.`
         11: log.level: `loud` is not one of
         12: admin: must be a mapping";
     check_whole(text, expect);

@@ -134,11 +134,15 @@ fn traces_carry_what_mlflow_takes() {
     );
     check_route(
         "trace: {tags: {mlflow.a: b}}",
-        "9: routes[0].trace.tags.mlflow.a: tags that",
+        "9: routes[0].trace.tags.mlflow.a: keys that",
     );
     let long = "k".repeat(251);
-    let expect = format!("9: routes[0].trace.tags.{long}: the key of a tag");
+    let expect = format!("9: routes[0].trace.tags.{long}: the key must be at most");
     check_route(&format!("trace: {{tags: {{{long}: v}}}}"), &expect);
+    check_route(
+        "trace: {metadata: {mlflow.trace.user: b}}",
+        "9: routes[0].trace.metadata.mlflow.trace.user: keys that begin with `mlflow.`",
+    );
     check_route(
         "trace: {tags: {a: ''}}",
         "9: routes[0].trace.tags.a: must not be empty",

@@ -104,3 +104,30 @@ fn what_a_body_says_is_cut_as_what_a_header_says() {
         ("mlflow.traceTag.user", &"ä".repeat(2_048)),
     ]);
 }
+
+#[test]
+fn what_spans_cannot_say_is_apart_and_cut() {
+    let body = format!(r#"{{"cart":"{}"}}"#, "c".repeat(900));
+    let exchange = exchange("/x", &body, "")
+        .request_header("content-type", "application/json")
+        .request_header("x-request-id", &"r".repeat(80));
+    assert_eq!(Decoded::of(&exchange).trace.info, None);
+    let exchange = exchange.plan(|plan| {
+        plan.client_request_id = vec![
+            Source::Header("x-none".parse().unwrap()),
+            Source::Header("x-request-id".parse().unwrap()),
+        ];
+        plan.metadata = vec![
+            ("release".into(), Source::Constant("1.4".into())),
+            ("cart".into(), pointer("cart")),
+            ("absent".into(), pointer("absent")),
+        ];
+    });
+    let info = Decoded::of(&exchange).trace.info.unwrap();
+    assert_eq!(info.client_request_id, Some("r".repeat(50)));
+    let metadata = vec![
+        (Arc::from("release"), "1.4".to_owned()),
+        (Arc::from("cart"), "c".repeat(250)),
+    ];
+    assert_eq!(info.metadata, metadata);
+}

@@ -30,6 +30,8 @@ pub(super) fn exchange(path: &str, request: &str, response: &str) -> Exchange {
         user: Vec::new(),
         session: Vec::new(),
         tags: Vec::new(),
+        metadata: Vec::new(),
+        client_request_id: Vec::new(),
         decoded_max: 8 << 20,
     };
     let at = Duration::from_millis;
