@@ -11,6 +11,7 @@
 //! What it does not know: pingora, sockets, or whether an address can be bound.
 
 mod address;
+mod alerts;
 mod bounds;
 mod check;
 mod config;
@@ -43,6 +44,7 @@ mod yaml;
 #[cfg(test)]
 mod tests;
 
+pub use alerts::Alerts;
 pub use bounds::{MemoryBound, MemoryPart, SinkLoad};
 pub use config::Config;
 pub use endpoint::{Endpoint, Scheme};

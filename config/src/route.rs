@@ -3,7 +3,7 @@
 use std::{collections::BTreeSet, sync::Arc};
 
 use crate::{
-    ExperimentRef, RouteMatch, RouteTrace, SampleBy, Sampling, Source, check,
+    Alerts, ExperimentRef, RouteMatch, RouteTrace, SampleBy, Sampling, Source, alerts, check,
     field::{Field, quoted},
     route_match, route_trace, sampling,
     similar::similar,
@@ -29,6 +29,8 @@ pub struct Route {
     pub headers: ResponseHeaders,
     /// What the trace says besides the exchange itself.
     pub trace: RouteTrace,
+    /// What its traffic must keep to, live.
+    pub alerts: Alerts,
 }
 
 /// What is kept of an exchange.
@@ -121,6 +123,7 @@ fn route(
     let headers = response_headers(&map.field("headers"));
     redact(&map.field("redact"));
     map.field("latency_budget").not_yet("null");
+    let alerts = alerts::read(&map.field("alerts"));
     // The faults of a nameless route's trace are worth knowing too.
     let trace_name = name.clone().unwrap_or_default();
     let trace = route_trace::read(&map.field("trace"), &trace_name, &around.experiment);
@@ -134,6 +137,7 @@ fn route(
         sinks,
         headers,
         trace,
+        alerts,
     })
 }
 

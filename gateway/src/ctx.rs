@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::{Instant, SystemTime};
 
 use offpath_filters::{Capture, Propagation};
-use offpath_trace::{Exchange, Outcome};
+use offpath_trace::{EndReason, Exchange, Outcome};
 
 use crate::inflight;
 use crate::metrics::{RouteMetrics, seconds};
@@ -103,6 +103,15 @@ impl Ctx {
         metrics.overhead_body.observe(seconds(marks.body()));
         if let Some(first_byte) = self.capture.first_byte() {
             metrics.first_byte.observe(seconds(first_byte));
+        }
+        let failed =
+            outcome.end != EndReason::Complete || self.status.is_none_or(|code| code >= 400);
+        if let Some(watch) = self
+            .route
+            .as_ref()
+            .and_then(|route| route.state.watch.as_ref())
+        {
+            watch.count(failed, marks.at(now));
         }
         let outcome = Outcome {
             upstream: self.peer.as_ref().map(|peer| peer.1),

@@ -10,6 +10,7 @@ use prometheus::{
     Registry,
 };
 
+use crate::alerts::Watch;
 use crate::route::RouteState;
 
 /// Upper bounds in seconds for what offpath itself takes: from 5 µs, where it should be.
@@ -35,6 +36,7 @@ pub(crate) struct Metrics {
     overhead: HistogramVec,
     keep_truncated: IntCounterVec,
     ratio: GaugeVec,
+    alert: GaugeVec,
     capture_bytes: IntGauge,
     /// Connections refused because `limits.connections` were open.
     pub(crate) connections_refused: IntCounter,
@@ -100,15 +102,17 @@ impl Metrics {
                 "Exchanges left to a rule whose bodies limits.capture_bytes had no room for.",
                 &["route"],
             )?,
-            ratio: registered(
+            ratio: gauge(
                 registry,
-                GaugeVec::new(
-                    Opts::new(
-                        "offpath_sampling_ratio",
-                        "Share of exchanges that sampling keeps, lowered where a day's budget asks for it.",
-                    ),
-                    &["route"],
-                )?,
+                "offpath_sampling_ratio",
+                "Share of exchanges that sampling keeps, lowered where a day's budget asks for it.",
+                &["route"],
+            )?,
+            alert: gauge(
+                registry,
+                "offpath_alert",
+                "1 where a threshold of the route is breached.",
+                &["route", "alert"],
             )?,
             capture_bytes: registered(
                 registry,
@@ -148,12 +152,16 @@ impl Metrics {
         self.route(NO_ROUTE)
     }
 
-    /// Reads the routes' sampling ratios into their gauges.
+    /// Reads the routes' sampling ratios and alerts into their gauges.
     pub(crate) fn observe_routes(&self, routes: &[Arc<RouteState>]) {
         for route in routes {
             if let Some(tracing) = &route.tracing {
                 let gauge = self.ratio.with_label_values(&[&*route.name]);
                 gauge.set(tracing.sampler.ratio());
+            }
+            for alert in route.watch.iter().flat_map(Watch::alerts) {
+                let gauge = self.alert.with_label_values(&[&*alert.route, alert.alert]);
+                gauge.set(f64::from(u8::from(alert.breached)));
             }
         }
     }
@@ -179,6 +187,15 @@ impl RouteMetrics {
             _ => self.no_code.inc(),
         }
     }
+}
+
+fn gauge(
+    registry: &Registry,
+    name: &str,
+    help: &str,
+    labels: &[&str],
+) -> prometheus::Result<GaugeVec> {
+    registered(registry, GaugeVec::new(Opts::new(name, help), labels)?)
 }
 
 /// A duration as Prometheus counts them.

@@ -12,6 +12,7 @@ use pingora::protocols::http::ServerSession;
 use prometheus::{Registry, TextEncoder};
 use serde_json::json;
 
+use crate::alerts::{Alert, Watch};
 use crate::inflight::InFlight;
 use crate::metrics::Metrics;
 use crate::route::RouteState;
@@ -74,12 +75,18 @@ impl Ops {
         }
     }
 
+    fn alerts(&self) -> Vec<Alert> {
+        let watches = self.routes.iter().filter_map(|route| route.watch.as_ref());
+        watches.flat_map(Watch::alerts).collect()
+    }
+
     fn status_page(&self) -> Answer {
         let page = json!({
             "version": env!("CARGO_PKG_VERSION"),
             "ready": self.ready.load(Relaxed),
             "requests_in_flight": self.in_flight.count(),
             "capture_bytes": self.budget.used(),
+            "alerts": self.alerts(),
             "export": self.export.status(),
         });
         answer(

@@ -8,6 +8,7 @@ use offpath_config::{CaptureLevel, Config, ResponseHeaders, SampleBy, Source, Tr
 use offpath_filters::{KeepRules, Sampler};
 use offpath_trace::{self as trace, Level, Plan};
 
+use crate::alerts::Watch;
 use crate::metrics::{Metrics, RouteMetrics};
 use crate::upstream::Upstream;
 
@@ -23,6 +24,8 @@ pub(crate) struct RouteState {
     /// `None`: the route is not traced.
     pub(crate) tracing: Option<Tracing>,
     pub(crate) metrics: RouteMetrics,
+    /// `None`: nothing is watched.
+    pub(crate) watch: Option<Watch>,
 }
 
 /// How a route's exchanges are kept.
@@ -54,6 +57,7 @@ pub(crate) fn compile(
             headers: route.headers.clone(),
             tracing: tracing(index, route),
             metrics: metrics.route(&route.name),
+            watch: Watch::new(&route.name, &route.alerts, Instant::now()),
         }))
     };
     config.routes.iter().enumerate().filter_map(state).collect()

@@ -145,6 +145,7 @@ fn route_defaults_are_the_documented_ones() {
         },
     };
     assert_eq!(route.sampling, sampling);
+    assert!(!route.alerts.any());
     assert_eq!(route.capture.level, CaptureLevel::Full);
     assert_eq!(route.capture.max_body, 8 << 20);
     assert_eq!(route.sinks, ["mlflow".into()]);
@@ -294,6 +295,15 @@ fn the_full_example_sets_routes() {
         },
     };
     assert_eq!(route.sampling, sampling);
+    let alerts = Alerts {
+        window: secs(600),
+        min_requests: 50,
+        max_error_rate: Some(0.02),
+        max_p50: Some(secs(1)),
+        max_p95: Some(secs(5)),
+        max_p99: Some(secs(20)),
+    };
+    assert_eq!(route.alerts, alerts);
     assert_eq!(route.capture.level, CaptureLevel::Metadata);
     assert_eq!(route.capture.max_body, 1_000_000);
     assert_eq!(route.sinks, ["collector".into()]);

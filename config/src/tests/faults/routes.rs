@@ -56,6 +56,10 @@ fn routes_are_named_once_and_refer_to_what_exists() {
         "9: routes[0].sampling.keep_content.finish_reasons[1]: must not be empty",
     );
     check_route(
+        "alerts: {max_error_rate: 2, window: 0s}",
+        "9: routes[0].alerts.window: must be more than 0\n9: routes[0].alerts.max_error_rate: `2`",
+    );
+    check_route(
         "capture: {level: all}",
         "9: routes[0].capture.level: `all` is not one of `full`",
     );
