@@ -67,12 +67,7 @@ impl Metrics {
         let counter = |name: &str, help: &str, labels: &[&str]| {
             registered(registry, IntCounterVec::new(Opts::new(name, help), labels)?)
         };
-        let build = counter(
-            "offpath_build_info",
-            "The running version; always 1.",
-            &["version"],
-        )?;
-        build.with_label_values(&[env!("CARGO_PKG_VERSION")]).inc();
+        show_version(registry)?;
         Ok(Self {
             requests: counter(
                 "offpath_requests_total",
@@ -187,6 +182,13 @@ impl RouteMetrics {
             _ => self.no_code.inc(),
         }
     }
+}
+
+fn show_version(registry: &Registry) -> prometheus::Result<()> {
+    let opts = Opts::new("offpath_build_info", "The running version; always 1.");
+    let family = registered(registry, IntCounterVec::new(opts, &["version"])?)?;
+    family.with_label_values(&[env!("CARGO_PKG_VERSION")]).inc();
+    Ok(())
 }
 
 fn gauge(
