@@ -62,6 +62,11 @@ impl Outline {
         outline
     }
 
+    /// Whether every member of the two levels is remembered.
+    pub(crate) fn is_complete(&self) -> bool {
+        self.members.len() < MEMBERS_MAX
+    }
+
     /// The top object's member of this name.
     pub(crate) fn member(&self, bytes: &[u8], name: &str) -> Option<&Member> {
         self.find(bytes, None, name)
