@@ -1,6 +1,5 @@
 //! `loadtest compare`.
 
-use std::fs::File;
 use std::io::{self, Write as _};
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -9,13 +8,11 @@ use std::time::Duration;
 use anyhow::{Context as _, ensure};
 use http::{HeaderMap, HeaderName, HeaderValue};
 use offpath_loadtest::client::Trust;
-use offpath_loadtest::compare::{
-    self, Comparison, Gate, Named, Plan, Process, ROUNDS_MIN, Verdict,
-};
-use offpath_loadtest::run::Error;
-use offpath_loadtest::units;
+use offpath_loadtest::compare::{self, Gate, Named, Plan, Process, ROUNDS_MIN, Verdict};
+use offpath_loadtest::{csv, html, units};
 
 use super::case::CaseArg;
+use super::outputs::Outputs;
 use super::{Usage, run, values};
 
 /// More samples than this do not fit in memory beside what is measured.
@@ -80,9 +77,8 @@ pub(super) struct Args {
     /// Do not compare the first target with itself
     #[arg(long)]
     no_control: bool,
-    /// Write the comparison as JSON, too
-    #[arg(long, value_name = "FILE")]
-    json: Option<PathBuf>,
+    #[command(flatten)]
+    outputs: Outputs,
     /// Permit a host that is not this machine, by the name it has in the urls
     #[arg(long, value_name = "HOST")]
     i_may_load: Option<String>,
@@ -94,12 +90,7 @@ pub(super) struct Args {
 /// Compares, prints the tables, and says with the exit code what the gates said.
 pub(super) fn main(args: Args) -> anyhow::Result<ExitCode> {
     let threads = args.threads;
-    let json = args
-        .json
-        .as_deref()
-        .map(run::create)
-        .transpose()
-        .map_err(Usage)?;
+    let outputs = args.outputs.open().map_err(Usage)?;
     let plan = plan(args).map_err(Usage)?;
     let runtime = run::runtime(threads)?;
     let bar = run::progress_bar("{wide_bar} {elapsed} {pos}/{len} blocks");
@@ -109,14 +100,13 @@ pub(super) fn main(args: Args) -> anyhow::Result<ExitCode> {
         bar.set_position(u64::try_from(done).unwrap_or(u64::MAX));
     }));
     bar.finish_and_clear();
-    let found = found.map_err(|error| match error {
-        Error::Thread(_) | Error::Down(_) => anyhow::Error::from(error),
-        Error::Refused(_) | Error::Request(_) => Usage(error.into()).into(),
-    })?;
+    let found = found.map_err(run::told)?;
     write!(io::stdout(), "{found}").context("cannot print the comparison")?;
-    if let Some(json) = json {
-        write_json(json, &found)?;
-    }
+    outputs.write(
+        &found,
+        || csv::comparison(&found),
+        || html::comparison(&found),
+    )?;
     if let Some(failure) = &found.failure {
         anyhow::bail!("the comparison is not whole: {failure}");
     }
@@ -125,11 +115,6 @@ pub(super) fn main(args: Args) -> anyhow::Result<ExitCode> {
         Some(Verdict::Breached) => ExitCode::from(BREACHED),
         Some(Verdict::Undecidable) => ExitCode::from(UNDECIDABLE),
     })
-}
-
-fn write_json(mut json: File, found: &Comparison) -> anyhow::Result<()> {
-    serde_json::to_writer_pretty(&mut json, found).context("cannot write the comparison")?;
-    writeln!(json).context("cannot write the comparison")
 }
 
 fn plan(args: Args) -> anyhow::Result<Plan> {

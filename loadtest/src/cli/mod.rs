@@ -1,11 +1,13 @@
 //! The command line: arguments to a plan, a plan to an exit code.
 //!
-//! Exit codes: 0; 1 when the target was down, every request failed, or the system refused; 2 when a
+//! Exit codes: 0; 1 when the target was down, every request failed, the rate was not
+//! reached, or the system refused; 2 when a
 //! condition that was to fail the command holds, 3 when it cannot be decided; 64 when what was asked
 //! cannot be (`EX_USAGE` of sysexits).
 
 mod case;
 mod compare;
+mod outputs;
 mod run;
 mod upstream;
 mod values;

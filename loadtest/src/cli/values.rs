@@ -13,6 +13,34 @@ pub(super) fn rate(text: &str) -> Result<f64, String> {
     }
 }
 
+/// Rates of a sweep.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Rates(pub(super) Vec<f64>);
+
+/// `A,B,C`, or `FROM..TO:STEPS`, at most 100 of them.
+pub(super) fn rates(text: &str) -> Result<Rates, String> {
+    let broken = || "not like 500,1000,2000 or 500..4000:8".to_owned();
+    let Some((ends, steps)) = text.split_once(':') else {
+        let rates: Vec<f64> = text.split(',').map(rate).collect::<Result<_, _>>()?;
+        return if (2..=100).contains(&rates.len()) {
+            Ok(Rates(rates))
+        } else {
+            Err("a sweep has 2 to 100 rates".to_owned())
+        };
+    };
+    let (from, to) = ends.split_once("..").ok_or_else(broken)?;
+    let (from, to) = (rate(from)?, rate(to)?);
+    let steps: u8 = steps.parse().map_err(|_| broken())?;
+    if !(2..=100).contains(&steps) {
+        return Err("a sweep has 2 to 100 rates".to_owned());
+    }
+    let step = (to - from) / f64::from(steps - 1);
+    let rates = (0..steps).map(|index| from + step * f64::from(index));
+    Ok(Rates(
+        rates.map(|rate| (rate * 1000.0).round() / 1000.0).collect(),
+    ))
+}
+
 /// `ROWSxCOLS`.
 pub(super) fn shape(text: &str) -> Result<(usize, usize), String> {
     let broken = || "not ROWSxCOLS, as in 1000x20".to_owned();
@@ -66,6 +94,17 @@ mod tests {
         check(rate("0.5"), Ok(0.5));
         check(rate("NaN"), Err("not within 0.001 to 1000000 per second"));
         check(rate("0"), Err("not within 0.001 to 1000000 per second"));
+        check(rates("5,10.5"), Ok(Rates(vec![5.0, 10.5])));
+        check(
+            rates("500..2000:4"),
+            Ok(Rates(vec![500.0, 1000.0, 1500.0, 2000.0])),
+        );
+        check(rates("5"), Err("a sweep has 2 to 100 rates"));
+        check(
+            rates("5..9:x"),
+            Err("not like 500,1000,2000 or 500..4000:8"),
+        );
+        check(rates("5,0"), Err("not within 0.001 to 1000000 per second"));
         check(shape("1000x20"), Ok((1000, 20)));
         check(shape("1000"), Err("not ROWSxCOLS, as in 1000x20"));
         check(shape("9999999999x9999999999"), Err("over 20 million cells"));

@@ -12,18 +12,20 @@ mod dispatch;
 mod lane;
 mod queue;
 mod requests;
+mod sweep;
 mod tokens;
 mod worker;
 
 pub(crate) use self::dispatch::Due;
 pub(crate) use self::lane::{Lane, Load as LaneLoad, When};
 pub(crate) use self::requests::Requests;
+pub use self::sweep::{Knee, Sweep, sweep};
 
 use std::io;
 use std::time::{Duration, Instant};
 
 use crate::client::{self, Http, Target, Template, Trust};
-use crate::report::{Failure, Measured, Recorder, Summary};
+use crate::report::{Failure, Measured, Recorder, Summary, Timeline};
 use crate::schedule::{Load, Schedule};
 
 /// Between the start being fixed and the first request, so that every worker stands ready.
@@ -99,33 +101,38 @@ pub async fn run(
     stop: impl Future<Output = ()>,
     progress: impl Fn(Duration, u64),
 ) -> Result<Summary, Error> {
-    let permitted = plan.permitted_host.as_deref();
-    let trust = plan.trust.as_ref();
-    let opened = Lane::open(&plan.target, plan.http, trust, permitted, plan.timeout).await;
-    let mut lane = match opened {
+    let mut lane = match Lane::of(plan).await {
         Ok(lane) => lane,
         Err(Error::Down(Down(failure))) => return Ok(down(plan, failure)),
         Err(error) => return Err(error),
     };
+    let (summary, _) = load_once(&mut lane, plan, stop, progress).await?;
+    Ok(summary)
+}
+
+/// Runs `plan` on an open lane, and says whether it came to its end.
+async fn load_once(
+    lane: &mut Lane,
+    plan: &Plan,
+    stop: impl Future<Output = ()>,
+    progress: impl Fn(Duration, u64),
+) -> Result<(Summary, bool), Error> {
     let load = LaneLoad {
         requests: Requests::new(plan.template.clone(), []),
         when: when(plan.load, plan.duration),
         timeout: plan.timeout,
         recorder: Recorder {
             connections: 1,
+            timeline: Some(Timeline::new(plan.duration)),
             ..Recorder::default()
         },
         check: None,
     };
     let loaded = lane.load(load, stop, progress).await?;
     let duration = loaded.stopped_after.unwrap_or(plan.duration);
-    Ok(summary(
-        plan,
-        &loaded.recorder,
-        loaded.start,
-        duration,
-        loaded.offered,
-    ))
+    let (recorder, start) = (&loaded.recorder, loaded.start);
+    let summary = summary(plan, recorder, start, duration, loaded.offered);
+    Ok((summary, loaded.stopped_after.is_none()))
 }
 
 /// One request over and over, as `load` has it.
