@@ -5,21 +5,18 @@ use std::fmt::{self, Display, Write as _};
 use crate::compare::Comparison;
 use crate::compare::resample::QUANTILES;
 use crate::report::Summary;
-use crate::schedule::Load;
 
 const HINT: &str = "writing to a string cannot fail";
 
-/// The figures of runs: `asked` is empty for a closed loop, times are in microseconds.
+/// The figures of runs: `asked` is empty where no rate was asked for, times are in microseconds.
 #[must_use]
 pub fn runs<'a>(runs: impl IntoIterator<Item = &'a Summary>) -> String {
     let mut out = String::from(
         "target,asked_per_s,achieved_per_s,requests,errors,degraded,figure,count,p50_us,p90_us,p99_us,p99.9_us,max_us\r\n",
     );
     for run in runs {
-        let asked = match run.load {
-            Load::Open { rate, .. } => rate.to_string(),
-            Load::Closed { .. } => String::new(),
-        };
+        let asked = run.load.rate().map(|rate| rate.to_string());
+        let asked = asked.unwrap_or_default();
         let errors: u64 = run.errors.values().sum();
         let (achieved, degraded) = (run.rate.achieved, !run.degraded.is_empty());
         let target = Field(&run.target);

@@ -215,6 +215,39 @@ fn a_rate_that_cannot_be_reached_is_exit_code_1_and_what_was_measured_is_written
 }
 
 #[test]
+fn a_replay_reads_a_trace_and_says_by_its_exit_code_whether_answers_differ() {
+    let upstream = Upstream::start();
+    let folder = tempfile::tempdir().unwrap();
+    let file = |name: &str, text: &str| {
+        let path = folder.path().join(name);
+        std::fs::write(&path, text).unwrap();
+        path.to_str().unwrap().to_owned()
+    };
+    let line = r#"{"timestamp": 0, "payload": 1, "recorded": {"path": "/echo", "response": 2}}"#;
+    let differing = file("a.jsonl", line);
+    let url = format!("{}/", upstream.url);
+    let json = file("a.json", "");
+    let args = ["replay", &url, "--trace", &differing, "--json", &json];
+    assert_eq!(loadtest(&args).status.code(), Some(0));
+    let replayed: Value = serde_json::from_slice(&std::fs::read(&json).unwrap()).unwrap();
+    assert_eq!(replayed["answers"]["first"][0]["told"], "/: 2 is now 1");
+    assert_eq!(replayed["load"]["load"]["loop"], "recorded");
+    let strict = [&args[..], &["--fail-if-different"]].concat();
+    assert_eq!(loadtest(&strict).status.code(), Some(2));
+    let none = [&args[..], &["--filter", "path=/x"]].concat();
+    check_refused(&none, 64, "of 1 exchanges none is selected");
+    let broken = file("b.jsonl", &format!("{line}\n{{"));
+    check_refused(
+        &["replay", &url, "--trace", &broken],
+        64,
+        "b.jsonl`, line 2: EOF",
+    );
+    check_refused(&["replay", &url], 64, "--trace <FILE>");
+    let down = ["replay", &url, "--mlflow", "http://127.0.0.1:1"];
+    check_refused(&down, 1, "MLflow at `http://127.0.0.1:1`: cannot connect");
+}
+
+#[test]
 fn a_comparison_tells_its_verdict_by_the_exit_code_and_writes_json() {
     let upstream = Upstream::start();
     let folder = tempfile::tempdir().unwrap();

@@ -8,6 +8,7 @@
 mod case;
 mod compare;
 mod outputs;
+mod replay;
 mod run;
 mod upstream;
 mod values;
@@ -29,6 +30,7 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     Compare(Box<compare::Args>),
+    Replay(Box<replay::Args>),
     Run(Box<run::Args>),
     Upstream(upstream::Args),
 }
@@ -50,6 +52,7 @@ pub(crate) fn main() -> ExitCode {
     };
     let done = match cli.command {
         Command::Compare(args) => compare::main(*args),
+        Command::Replay(args) => replay::main(*args),
         Command::Run(args) => run::main(*args),
         Command::Upstream(args) => upstream::main(&args),
     };

@@ -1,7 +1,10 @@
 //! Values of arguments.
 
+use std::time::Duration;
+
 use offpath_loadtest::client::Target;
 use offpath_loadtest::compare::Named;
+use offpath_loadtest::units;
 
 /// Requests per second.
 pub(super) fn rate(text: &str) -> Result<f64, String> {
@@ -53,6 +56,47 @@ pub(super) fn shape(text: &str) -> Result<(usize, usize), String> {
     }
 }
 
+/// `FROM..TO`, either of them left out: the begin, the end.
+pub(super) fn window(text: &str) -> Result<(Duration, Duration), String> {
+    let (from, to) = text.split_once("..").ok_or("not FROM..TO")?;
+    let end = |text: &str, absent| match text {
+        "" => Ok(absent),
+        text => units::duration(text).map_err(|error| format!("`{text}`: {error}")),
+    };
+    let (from, to) = (end(from, Duration::ZERO)?, end(to, Duration::MAX)?);
+    if from < to {
+        Ok((from, to))
+    } else {
+        Err("it ends before it begins".to_owned())
+    }
+}
+
+/// `2x`, `0.5x`, also without the `x`.
+pub(super) fn times(text: &str) -> Result<f64, String> {
+    let times = text.trim_end_matches('x').parse::<f64>();
+    match times.map_err(|_| "not like `2x`".to_owned())? {
+        times if (0.001..=10_000.0).contains(&times) => Ok(times),
+        _ => Err("not within 0.001x to 10000x".to_owned()),
+    }
+}
+
+/// The value of an `authorization` header (RFC 7617).
+pub(super) fn basic(username: &str, password: &str) -> String {
+    const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    let plain = format!("{username}:{password}");
+    let mut out = "Basic ".to_owned();
+    for chunk in plain.as_bytes().chunks(3) {
+        let byte = |index: usize| u32::from(chunk.get(index).copied().unwrap_or_default());
+        let bits = byte(0) << 16 | byte(1) << 8 | byte(2);
+        for digit in 0..4 {
+            let index = usize::try_from(bits >> (18 - 6 * digit) & 63).unwrap_or_default();
+            let digit = DIGITS.get(index).filter(|_| digit <= chunk.len());
+            out.push(char::from(*digit.unwrap_or(&b'=')));
+        }
+    }
+    out
+}
+
 /// `NAME=URL`.
 pub(super) fn named(text: &str) -> Result<Named, String> {
     let (name, url) = text.split_once('=').ok_or("not NAME=URL")?;
@@ -87,6 +131,22 @@ mod tests {
     #[track_caller]
     fn check<T: PartialEq + std::fmt::Debug>(found: Result<T, String>, expect: Result<T, &str>) {
         assert_eq!(found, expect.map_err(str::to_owned));
+    }
+
+    #[test]
+    fn windows_speeds_and_credentials_are_read() {
+        let seconds = Duration::from_secs;
+        check(window("10s..1m"), Ok((seconds(10), seconds(60))));
+        check(window("..1m"), Ok((Duration::ZERO, seconds(60))));
+        check(window("1m..10s"), Err("it ends before it begins"));
+        check(window("1m"), Err("not FROM..TO"));
+        check(times("2.5x"), Ok(2.5));
+        check(times("0x"), Err("not within 0.001x to 10000x"));
+        // The example of RFC 7617, and the other two lengths.
+        let known = "Basic QWxhZGRpbjpvcGVuIHNlc2FtZQ==";
+        assert_eq!(basic("Aladdin", "open sesame"), known);
+        assert_eq!(basic("a", "bc"), "Basic YTpiYw==");
+        assert_eq!(basic("a", "b"), "Basic YTpi");
     }
 
     #[test]

@@ -142,7 +142,7 @@ fn requests(plan: &Plan, case: &Case, named: &Named) -> Result<Requests, Error> 
         ..
     } = case.clone();
     let template = Template::new(&named.target, plan.http, method, headers, body);
-    Ok(Requests::new(template.map_err(Error::Request)?, []))
+    Ok(Requests::same(template.map_err(Error::Request)?))
 }
 
 /// One block; `None` where it was stopped.

@@ -5,7 +5,6 @@ use super::plot::{Axis, Plot, Point, Series};
 use super::scale::{Scale, Unit};
 use crate::report::{Summary, Window};
 use crate::run::Sweep;
-use crate::schedule::Load;
 
 /// Of these a run has at most one percentile curve each.
 const CURVES: [&str; 6] = [
@@ -62,10 +61,8 @@ fn notes(page: &mut Page, summary: &Summary) {
 }
 
 fn rate(step: &Summary) -> f64 {
-    match step.load {
-        Load::Open { rate, .. } => rate,
-        Load::Closed { .. } => step.rate.achieved.round(),
-    }
+    let achieved = step.rate.achieved.round();
+    step.load.rate().unwrap_or(achieved)
 }
 
 fn micros(label: &'static str) -> Axis {

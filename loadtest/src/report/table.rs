@@ -61,6 +61,17 @@ fn write_load(f: &mut fmt::Formatter<'_>, load: Load) -> fmt::Result {
         Load::Closed { workers } => {
             writeln!(f, "load         closed loop, {workers} in flight")
         }
+        Load::Recorded {
+            exchanges,
+            speed,
+            loops,
+            connections,
+        } => {
+            writeln!(
+                f,
+                "load         {exchanges} recorded exchanges at {speed} times their speed, {loops} times over, at most {connections} in flight"
+            )
+        }
     }
 }
 
@@ -128,10 +139,8 @@ impl fmt::Display for Sweep {
             "asked/s", "achieved/s", "p50", "p90", "p99", "p99.9", "requests", "errors"
         )?;
         for step in &self.steps {
-            let asked = match step.load {
-                Load::Open { rate, .. } => rate.to_string(),
-                Load::Closed { .. } => String::new(),
-            };
+            let asked = step.load.rate().map(|rate| rate.to_string());
+            let asked = asked.unwrap_or_default();
             write!(f, "{:<12}{asked:>12}{:>12.1}", "", step.rate.achieved)?;
             let us = step.figure("latency");
             let quantiles = us.map(|us| [us.p50, us.p90, us.p99, us.p999]);

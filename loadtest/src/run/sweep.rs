@@ -58,7 +58,7 @@ pub async fn sweep(
             *of_step = *rate;
         }
         let progress = |elapsed, finished| progress(index, elapsed, finished);
-        let (summary, is_whole) = load_once(&mut lane, &plan, &mut stop, progress).await?;
+        let (summary, is_whole) = load_once(&mut lane, &plan, None, &mut stop, progress).await?;
         let is_over = summary.has_failed() || !is_whole;
         steps.push(summary);
         if is_over {
@@ -97,10 +97,7 @@ fn knee(steps: &[Summary]) -> Option<Knee> {
 }
 
 fn asked(step: &Summary) -> f64 {
-    match step.load {
-        Load::Open { rate, .. } => rate,
-        Load::Closed { .. } => step.rate.achieved,
-    }
+    step.load.rate().unwrap_or(step.rate.achieved)
 }
 
 #[cfg(test)]
