@@ -7,6 +7,8 @@
 
 #[path = "mlflow/chat.rs"]
 mod chat;
+#[path = "mlflow/replay.rs"]
+mod replay;
 #[path = "mlflow/scoring.rs"]
 mod scoring;
 #[path = "mlflow/trouble.rs"]
