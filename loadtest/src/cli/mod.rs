@@ -32,7 +32,7 @@ enum Command {
     Compare(Box<compare::Args>),
     Replay(Box<replay::Args>),
     Run(Box<run::Args>),
-    Upstream(upstream::Args),
+    Upstream(Box<upstream::Args>),
 }
 
 /// What was asked cannot be: exit code 64.

@@ -44,6 +44,19 @@ pub(super) fn rates(text: &str) -> Result<Rates, String> {
     ))
 }
 
+/// `1%`, `0.01`: from 0 to 1.
+pub(super) fn part(text: &str) -> Result<f64, String> {
+    let (number, unit) = match text.strip_suffix('%') {
+        Some(percent) => (percent, 0.01),
+        None => (text, 1.0),
+    };
+    let part: f64 = number.parse().map_err(|_| "not like 1% or 0.01")?;
+    match part * unit {
+        part if (0.0..=1.0).contains(&part) => Ok(part),
+        _ => Err("not within 0% to 100%".to_owned()),
+    }
+}
+
 /// `ROWSxCOLS`.
 pub(super) fn shape(text: &str) -> Result<(usize, usize), String> {
     let broken = || "not ROWSxCOLS, as in 1000x20".to_owned();
@@ -165,6 +178,9 @@ mod tests {
             Err("not like 500,1000,2000 or 500..4000:8"),
         );
         check(rates("5,0"), Err("not within 0.001 to 1000000 per second"));
+        check(part("50%"), Ok(0.5));
+        check(part("0.25"), Ok(0.25));
+        check(part("101%"), Err("not within 0% to 100%"));
         check(shape("1000x20"), Ok((1000, 20)));
         check(shape("1000"), Err("not ROWSxCOLS, as in 1000x20"));
         check(shape("9999999999x9999999999"), Err("over 20 million cells"));
