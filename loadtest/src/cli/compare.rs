@@ -9,6 +9,7 @@ use anyhow::{Context as _, ensure};
 use http::{HeaderMap, HeaderName, HeaderValue};
 use offpath_loadtest::client::Trust;
 use offpath_loadtest::compare::{self, Gate, Named, Plan, Process, ROUNDS_MIN, Verdict};
+use offpath_loadtest::schedule::Load;
 use offpath_loadtest::{csv, html, units};
 
 use super::case::CaseArg;
@@ -17,6 +18,8 @@ use super::{Usage, run, values};
 
 /// More samples than this do not fit in memory beside what is measured.
 const REQUESTS_MAX: f64 = 20e6;
+/// More per second than a closed loop makes of one machine.
+const CLOSED_LOOP_MAX: f64 = 50_000.0;
 /// A gate's condition holds.
 const BREACHED: u8 = 2;
 /// A gate cannot be decided on what was measured.
@@ -53,6 +56,14 @@ pub(super) struct Args {
     /// Most requests in flight
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..), default_value_t = 128)]
     connections: u16,
+    /// Closed loop instead: N workers send when their last request is over
+    #[arg(
+        long,
+        value_name = "N",
+        value_parser = clap::value_parser!(u16).range(1..),
+        conflicts_with_all = ["rate", "arrivals", "connections"]
+    )]
+    closed_loop: Option<u16>,
     /// Request header, may be repeated
     #[arg(short = 'H', value_name = "NAME: VALUE", value_parser = values::header)]
     headers: Vec<(HeaderName, HeaderValue)>,
@@ -123,7 +134,11 @@ fn plan(args: Args) -> anyhow::Result<Plan> {
         rounds >= ROUNDS_MIN,
         "`--rounds` is under {ROUNDS_MIN}: too few for an interval"
     );
-    let requests = args.rate * args.block.as_secs_f64();
+    let per_second = match args.closed_loop {
+        Some(_) => CLOSED_LOOP_MAX,
+        None => args.rate,
+    };
+    let requests = per_second * args.block.as_secs_f64();
     ensure!(
         requests >= 10.0,
         "a block of {:?} at {}/s has {requests:.0} requests, under 10: make `--block` longer",
@@ -137,6 +152,18 @@ fn plan(args: Args) -> anyhow::Result<Plan> {
         all <= REQUESTS_MAX,
         "{all:.0} requests are over {REQUESTS_MAX:.0}"
     );
+    let load = match args.closed_loop {
+        Some(workers) => Load::Closed {
+            workers: usize::from(workers),
+        },
+        None => Load::Open {
+            arrivals: args.arrivals.into(),
+            rate: args.rate,
+            ramp_to: None,
+            seed: args.seed,
+            connections: usize::from(args.connections),
+        },
+    };
     let headers: HeaderMap = args.headers.into_iter().collect();
     let cases = args.cases.iter().map(|case| case.read(&headers, args.seed));
     let cases: Vec<compare::Case> = cases.collect::<anyhow::Result<_>>()?;
@@ -149,9 +176,7 @@ fn plan(args: Args) -> anyhow::Result<Plan> {
         http: args.http.into(),
         trust: args.ca.as_deref().map(Trust::from_pem_file).transpose()?,
         permitted_host: args.i_may_load,
-        arrivals: args.arrivals.into(),
-        rate: args.rate,
-        connections: usize::from(args.connections),
+        load,
         block: args.block,
         settle: args.settle.unwrap_or_default(),
         rounds,

@@ -158,13 +158,10 @@ async fn block(
             .map(|process: &Process| process.usage().ok())
     };
     let before: Vec<Option<Usage>> = usages().collect();
-    let load = Load::Open {
-        arrivals: plan.arrivals,
-        rate: plan.rate,
-        ramp_to: None,
-        seed: turn.seed,
-        connections: plan.connections,
-    };
+    let mut load = plan.load;
+    if let Load::Open { seed, .. } = &mut load {
+        *seed = turn.seed;
+    }
     let load = LaneLoad {
         requests: turn.requests.clone(),
         when: run::when(load, plan.block),

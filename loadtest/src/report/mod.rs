@@ -11,6 +11,7 @@ mod timeline;
 pub(crate) use self::recorder::{Answer, Attempt, Failure, Recorder};
 pub use self::samples::Metric;
 pub(crate) use self::samples::Samples;
+pub(crate) use self::table::write_load;
 pub(crate) use self::timeline::Timeline;
 pub use self::timeline::Window;
 

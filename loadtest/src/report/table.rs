@@ -39,7 +39,7 @@ impl fmt::Display for Summary {
     }
 }
 
-fn write_load(f: &mut fmt::Formatter<'_>, load: Load) -> fmt::Result {
+pub(crate) fn write_load(f: &mut fmt::Formatter<'_>, load: Load) -> fmt::Result {
     match load {
         Load::Open {
             arrivals,
