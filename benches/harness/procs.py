@@ -58,9 +58,12 @@ def model(binaries, *options, prefix=()):
     return process
 
 
-# How a route is traced: not at all, all, and as a route that keeps none of its exchanges.
+# How a route is traced: not at all, all, none or a tenth of its exchanges, and all of
+# bodies over the usual limit, too.
 CAPTURE = {"off": "capture: {level: off}", "full": "capture: {level: full}",
-           "not kept": "sampling: {ratio: 0}"}
+           "not kept": "sampling: {ratio: 0}",
+           "tenth": "sampling: {ratio: 0.1}",
+           "large": "capture: {level: full, max_body: 64MiB}"}
 CONFIG = """listeners: [{{address: "127.0.0.1:{port}"}}]
 upstreams: {{model: {{endpoints: ["{model}"]}}}}
 routes: [{{name: bench, match: {{path_prefix: /}}, upstream: model, {capture}}}]
