@@ -113,28 +113,53 @@ pub(super) fn counted(
             Some(_) => return Err(Fault::Malformed),
             None => return Err(Fault::Torn),
         };
-        loop {
-            let Some(object) = open.top() else {
-                return Ok(at);
-            };
-            at = space(bytes, at);
-            match bytes.get(at) {
-                Some(b',') => {
-                    *len += usize::from(open.depth == 1);
-                    at = space(bytes, at + 1);
-                    if object {
-                        at = key(bytes, at, seen)?;
-                    }
-                    break;
-                }
-                Some(b'}') if object => open.pop(),
-                Some(b']') if !object => open.pop(),
-                Some(_) => return Err(Fault::Malformed),
-                None => return Err(Fault::Torn),
-            }
-            *len += usize::from(open.depth == 0);
-            at += 1;
+        match after(bytes, at, &mut open, seen, len)? {
+            Next::Element(next) => at = next,
+            Next::End(end) => return Ok(end),
         }
+    }
+}
+
+/// What stands behind an element.
+enum Next {
+    /// Another, which begins there.
+    Element(usize),
+    /// Nothing: the outermost value ends there.
+    End(usize),
+}
+
+/// Past what ends at `at`: its comma, or the brackets that close behind it.
+#[inline]
+fn after(
+    bytes: &[u8],
+    mut at: usize,
+    open: &mut Open,
+    seen: &mut Seen,
+    len: &mut usize,
+) -> Result<Next, Fault> {
+    loop {
+        let Some(object) = open.top() else {
+            return Ok(Next::End(at));
+        };
+        at = space(bytes, at);
+        match bytes.get(at) {
+            Some(b',') => {
+                *len += usize::from(open.depth == 1);
+                let next = space(bytes, at + 1);
+                let next = if object {
+                    key(bytes, next, seen)?
+                } else {
+                    next
+                };
+                return Ok(Next::Element(next));
+            }
+            Some(b'}') if object => open.pop(),
+            Some(b']') if !object => open.pop(),
+            Some(_) => return Err(Fault::Malformed),
+            None => return Err(Fault::Torn),
+        }
+        *len += usize::from(open.depth == 0);
+        at += 1;
     }
 }
 
