@@ -8,6 +8,7 @@ use crate::{Body, Text};
 use super::defect::{Defect, Defects};
 use super::encoding;
 use super::json::{self, Fault, Outline};
+use super::lines;
 use super::text;
 
 /// A content type longer than this is cut, in bytes.
@@ -28,6 +29,8 @@ pub(crate) struct Document {
     pub(crate) wire_bytes: u64,
     /// Whether `bytes` stop before the body does.
     pub(crate) cut: bool,
+    /// Where `bytes` begin in the body; `None` where the body is packed.
+    pub(crate) plain_from: Option<usize>,
 }
 
 /// What a body is, judged by its bytes.
@@ -41,10 +44,21 @@ pub(crate) enum Shape {
     JsonPart(Outline),
     /// A stream of server-sent events.
     Events,
+    /// JSON values, a line each.
+    Lines,
+    /// A stream of Amazon's binary frames; not UTF-8.
+    Frames,
     /// Some other text.
     Text,
     /// Not text, or text that is nobody's business, as a form's is.
     Opaque,
+}
+
+impl Shape {
+    /// Whether there is a body.
+    pub(crate) fn is_something(&self) -> bool {
+        !matches!(self, Self::Empty)
+    }
 }
 
 /// What a body is called.
@@ -54,6 +68,10 @@ pub(crate) enum Media {
     Unknown,
     Json,
     EventStream,
+    /// Newline-delimited JSON.
+    Lines,
+    /// Amazon's binary event stream.
+    Frames,
     Csv,
     Text,
     /// A form, with or without files.
@@ -86,9 +104,12 @@ impl Document {
             content_type,
             wire_bytes: body.bytes,
             cut: opened.cut,
+            plain_from: (!headers.contains_key(header::CONTENT_ENCODING)).then_some(0),
         };
         if document.bytes.is_empty() && !document.cut {
             document.shape = Shape::Empty;
+        } else if !opened.encoded && document.media == Media::Frames {
+            document.shape = Shape::Frames;
         } else if !opened.encoded && document.media != Media::Form && document.make_text(defects) {
             document.shape = document.look(ended, defects);
         }
@@ -98,7 +119,7 @@ impl Document {
     /// The body as text, shared; nothing where it is not text.
     pub(crate) fn text(&self) -> Text {
         match self.shape {
-            Shape::Opaque => Text::default(),
+            Shape::Opaque | Shape::Frames => Text::default(),
             _ => Text::trusted(self.bytes.clone()),
         }
     }
@@ -120,6 +141,7 @@ impl Document {
         }
         if self.bytes.starts_with(BYTE_ORDER_MARK) {
             self.bytes = self.bytes.slice(BYTE_ORDER_MARK.len()..);
+            self.plain_from = self.plain_from.map(|from| from + BYTE_ORDER_MARK.len());
         }
         let Err(error) = std::str::from_utf8(&self.bytes) else {
             return true;
@@ -137,6 +159,7 @@ impl Document {
             return false;
         }
         defects.note(Defect::InvalidUtf8);
+        self.plain_from = None;
         self.bytes = mended.as_bytes().clone();
         true
     }
@@ -147,6 +170,10 @@ impl Document {
         match self.media {
             Media::EventStream => return Shape::Events,
             Media::Unknown if is_event(&self.bytes) => return Shape::Events,
+            Media::Lines => return Shape::Lines,
+            Media::Json | Media::Unknown if lines::are_objects(&self.bytes) => {
+                return Shape::Lines;
+            }
             Media::Json => {}
             Media::Unknown | Media::Text if like_json => {}
             _ => return self.plain(),
@@ -202,7 +229,11 @@ impl Media {
             "text/csv" | "application/csv" => Self::Csv,
             "application/x-www-form-urlencoded" => Self::Form,
             "application/xml" | "application/yaml" | "application/javascript" => Self::Text,
-            "application/x-ndjson" | "application/ndjson" | "application/jsonl" => Self::Text,
+            "application/x-ndjson"
+            | "application/ndjson"
+            | "application/jsonl"
+            | "application/stream+json" => Self::Lines,
+            "application/vnd.amazon.eventstream" => Self::Frames,
             other if other.ends_with("+json") => Self::Json,
             other if other.ends_with("+xml") || other.starts_with("text/") => Self::Text,
             other if other.starts_with("multipart/form-data") => Self::Form,

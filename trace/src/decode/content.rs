@@ -21,14 +21,16 @@ pub(crate) fn of(document: &Document, level: Level, frame: Option<&Frame>) -> Op
         Shape::Empty => None,
         _ if level == Level::Metadata => Some(stand_in(document, None, Kept::Nothing)),
         Shape::Json(_) => Some(document.text()),
-        Shape::Text | Shape::Events if !document.cut && json::is_harmless(&document.bytes) => {
+        Shape::Text | Shape::Events | Shape::Lines
+            if !document.cut && json::is_harmless(&document.bytes) =>
+        {
             Some(json::quoted(document.text().as_str()).into())
         }
         Shape::Opaque if document.media == Media::Form => {
             Some(stand_in(document, None, Kept::Nothing))
         }
-        Shape::Opaque => Some(stand_in(document, None, Kept::Hash)),
-        Shape::Text | Shape::Events | Shape::JsonPart(_) => {
+        Shape::Opaque | Shape::Frames => Some(stand_in(document, None, Kept::Hash)),
+        Shape::Text | Shape::Events | Shape::Lines | Shape::JsonPart(_) => {
             Some(stand_in(document, frame, Kept::Text))
         }
     }

@@ -19,6 +19,14 @@ pub enum Defect {
     MalformedSse,
     /// A stream ends inside an event.
     TornSse,
+    /// A line of newline-delimited JSON is none; the others are read.
+    MalformedLine,
+    /// A stream ends inside a line.
+    TornLine,
+    /// A frame of a binary stream whose lengths, checksum or payload are wrong.
+    MalformedFrame,
+    /// A binary stream ends inside a frame.
+    TornFrame,
     /// A body is not encoded as its `content-encoding` says, or ends early.
     BadContentEncoding,
     /// A `content-encoding` that is not known, or more than four of them; kept as it came.
@@ -45,6 +53,10 @@ impl Defect {
             Self::InvalidUtf8 => "invalid_utf8",
             Self::MalformedSse => "malformed_sse",
             Self::TornSse => "torn_sse",
+            Self::MalformedLine => "malformed_line",
+            Self::TornLine => "torn_line",
+            Self::MalformedFrame => "malformed_frame",
+            Self::TornFrame => "torn_frame",
             Self::BadContentEncoding => "bad_content_encoding",
             Self::UnknownContentEncoding => "unknown_content_encoding",
             Self::OutputCap => "output_cap",

@@ -2,7 +2,7 @@
 //!
 //! In stages, each of which knows nothing of the next: content codings are opened
 //! ([`encoding`]), the bytes looked at for their shape ([`body`]), streams cut into events
-//! ([`sse`]), and the rest is a matter of the format ([`format`]), which is where a new API goes.
+//! ([`sse`], [`lines`], [`eventstream`]), and the rest is a matter of the format ([`format`]), which is where a new API goes.
 //!
 //! Whatever the bytes, nothing here panics or recurses, time is linear in the bytes kept, and
 //! a trace holds at most a few times what was kept and the cap on unpacking let through.
@@ -12,8 +12,10 @@ mod body;
 mod content;
 mod defect;
 mod encoding;
+mod eventstream;
 mod format;
 mod json;
+mod lines;
 mod spans;
 mod sse;
 mod text;

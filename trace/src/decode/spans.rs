@@ -88,6 +88,8 @@ pub(super) fn root(
     attributes.put_some("mlflow.spanInputs", reading.inputs.clone());
     attributes.put_some("mlflow.spanOutputs", reading.outputs.clone());
     put_own(&mut attributes, exchange, ending, defects);
+    let first_content = reading.first_content.map(milliseconds);
+    attributes.put_some("offpath.first_content_ms", first_content);
     put_http(&mut attributes, exchange);
     attributes.put_some("error.type", ending.error_type.as_deref());
     attributes.append(reading.shared.clone());
@@ -121,13 +123,17 @@ pub(super) fn upstream(exchange: &Exchange, reading: &Reading, ending: &Ending) 
     if let Some(format) = reading.message_format {
         let small = |text: &Text| text.as_bytes().len() <= CONVERSATION_BYTES_MAX;
         attributes.put("mlflow.message.format", format);
-        attributes.put_some("mlflow.spanInputs", reading.inputs.clone().filter(small));
-        attributes.put_some("mlflow.spanOutputs", reading.outputs.clone().filter(small));
+        let inputs = reading.drawn_inputs.as_ref().or(reading.inputs.as_ref());
+        let outputs = reading.drawn_outputs.as_ref().or(reading.outputs.as_ref());
+        attributes.put_some("mlflow.spanInputs", inputs.cloned().filter(small));
+        attributes.put_some("mlflow.spanOutputs", outputs.cloned().filter(small));
     }
     let first_byte = timing
         .first_byte
         .map(|at| milliseconds(at.saturating_sub(start)));
     attributes.put_some("offpath.first_byte_ms", first_byte);
+    let first_content = reading.first_content.map(|at| at.saturating_sub(start));
+    attributes.put_some("offpath.first_content_ms", first_content.map(milliseconds));
     let answer = exchange
         .response
         .as_ref()

@@ -4,11 +4,12 @@ use crate::decode::body::Document;
 use crate::decode::{content, json, url};
 use crate::{Exchange, Level, Request, Text};
 
-use super::Reading;
+use super::{Reading, llm};
 
 pub(super) fn read(exchange: &Exchange, request: &Document, response: &Document) -> Reading {
     let mut reading = Reading::of_request(exchange, request, None);
     reading.outputs = content::of(response, exchange.plan.level, None);
+    llm::put_hints(response, &mut reading);
     reading
 }
 

@@ -13,5 +13,5 @@ pub(crate) use outline::{Member, Outline};
 pub(crate) use raw::{Kind, Raw};
 #[cfg(test)]
 pub(crate) use scan::document;
-pub(crate) use scan::{Fault, is_harmless};
+pub(crate) use scan::{Fault, is_document, is_harmless};
 pub(crate) use write::{mend_surrogates, push_quoted, quoted};
