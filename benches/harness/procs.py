@@ -57,10 +57,13 @@ def model(binaries):
     return process
 
 
+# How a route is traced: not at all, all, and as a route that keeps none of its exchanges.
+CAPTURE = {"off": "capture: {level: off}", "full": "capture: {level: full}",
+           "not kept": "sampling: {ratio: 0}"}
 CONFIG = """listeners: [{{address: "127.0.0.1:{port}"}}]
 upstreams: {{model: {{endpoints: ["{model}"]}}}}
-routes: [{{name: bench, match: {{path_prefix: /}}, upstream: model, capture: {{level: {level}}}}}]
-export: {{sinks: {{stub: {{type: mlflow, tracking_uri: "{sink}"}}}}}}
+routes: [{{name: bench, match: {{path_prefix: /}}, upstream: model, {capture}}}]
+export: {{queue: {{max_bytes: 1GiB}}, sinks: {{stub: {{type: mlflow, tracking_uri: "{sink}"}}}}}}
 telemetry: {{address: "127.0.0.1:{telemetry}"}}
 admin: {{address: "127.0.0.1:{admin}"}}
 log: {{level: warn}}
@@ -75,7 +78,7 @@ class Gateway(Process):
         self.folder = tempfile.TemporaryDirectory()
         config = pathlib.Path(self.folder.name, "offpath.yaml")
         config.write_text(CONFIG.format(port=self.port, telemetry=telemetry, admin=self.admin,
-                                        level=level, model=model, sink=sink))
+                                        capture=CAPTURE[level], model=model, sink=sink))
         self.log = open(pathlib.Path(self.folder.name, "log"), "w+")
         super().__init__([*prefix, binaries / "offpath", "run", "--config", config],
                          stdout=self.log, stderr=self.log)
@@ -107,12 +110,13 @@ class Gateway(Process):
                 sums["pending"] += sum(sink["pending"].values())
         return sums
 
-    def settle(self):
-        """Waits until nothing is pending, and fails where something was lost: a trace that is
-        dropped costs less than one that is kept."""
+    def settle(self, every=0.05):
+        """Waits until nothing is pending, asking every so many seconds (the answers are the
+        proxy's threads' work, too), and fails where something was lost: a trace that is dropped
+        costs less than one that is kept."""
         deadline = time.monotonic() + 120
         while (account := self.account())["pending"] and time.monotonic() < deadline:
-            time.sleep(0.05)
+            time.sleep(every)
         if account["pending"] or account["dropped"]:
             raise SystemExit(f"not every exchange was exported: {account}")
         return account
