@@ -7,8 +7,9 @@ use crate::{Body, Text};
 
 use super::defect::{Defect, Defects};
 use super::encoding;
-use super::json::{self, Fault, Outline};
+use super::json::{self, Fault, Outline, Raw};
 use super::lines;
+use super::media;
 use super::text;
 
 /// A content type longer than this is cut, in bytes.
@@ -29,8 +30,18 @@ pub(crate) struct Document {
     pub(crate) wire_bytes: u64,
     /// Whether `bytes` stop before the body does.
     pub(crate) cut: bool,
+    /// What follows the JSON, where a field says that it ends before the body does: tensors.
+    pub(crate) tail: Option<Tail>,
     /// Where `bytes` begin in the body; `None` where the body is packed.
     pub(crate) plain_from: Option<usize>,
+}
+
+/// What follows a body's JSON.
+#[derive(Debug)]
+pub(crate) struct Tail {
+    pub(crate) bytes: Bytes,
+    /// Whether more followed.
+    pub(crate) cut: bool,
 }
 
 /// What a body is, judged by its bytes.
@@ -74,8 +85,12 @@ pub(crate) enum Media {
     Frames,
     Csv,
     Text,
-    /// A form, with or without files.
+    /// A form.
     Form,
+    /// Parts, each with a name and a type of its own.
+    Multipart,
+    /// Messages of gRPC.
+    Grpc,
     Binary,
 }
 
@@ -104,16 +119,36 @@ impl Document {
             content_type,
             wire_bytes: body.bytes,
             cut: opened.cut,
+            tail: None,
             plain_from: (!headers.contains_key(header::CONTENT_ENCODING)).then_some(0),
         };
+        if !opened.encoded {
+            document.split_tail(headers);
+        }
         if document.bytes.is_empty() && !document.cut {
             document.shape = Shape::Empty;
         } else if !opened.encoded && document.media == Media::Frames {
             document.shape = Shape::Frames;
-        } else if !opened.encoded && document.media != Media::Form && document.make_text(defects) {
+        } else if !opened.encoded && document.make_text(defects) {
             document.shape = document.look(ended, defects);
         }
         document
+    }
+
+    /// Takes off what KServe's binary extension puts after the JSON.
+    fn split_tail(&mut self, headers: &HeaderMap) {
+        let len = headers.get("inference-header-content-length");
+        let len = len.and_then(|len| len.to_str().ok()?.parse::<usize>().ok());
+        let Some(len) = len else {
+            return;
+        };
+        self.media = Media::Json;
+        if len <= self.bytes.len() {
+            let bytes = self.bytes.split_off(len);
+            // The JSON is whole, whatever was cut.
+            let cut = std::mem::take(&mut self.cut);
+            self.tail = Some(Tail { bytes, cut });
+        }
     }
 
     /// The body as text, shared; nothing where it is not text.
@@ -132,11 +167,20 @@ impl Document {
         }
     }
 
+    /// The member of this name, cut where the body was.
+    pub(crate) fn member(&self, name: &str) -> Option<Raw<'_>> {
+        let member = self.outline()?.member(&self.bytes, name)?;
+        member.raw(&self.bytes)
+    }
+
     /// Makes the bytes UTF-8 if they are meant to be text. `false`: they are not.
     fn make_text(&mut self, defects: &mut Defects) -> bool {
         const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
-        if self.media == Media::Binary {
+        if matches!(
+            self.media,
+            Media::Binary | Media::Form | Media::Multipart | Media::Grpc
+        ) {
             return false;
         }
         if self.bytes.starts_with(BYTE_ORDER_MARK) {
@@ -178,7 +222,14 @@ impl Document {
             Media::Unknown | Media::Text if like_json => {}
             _ => return self.plain(),
         }
-        let outline = Outline::of(&self.bytes);
+        let mut outline = Outline::of(&self.bytes);
+        if outline.seen.long
+            && let Some(without) = media::replaced(&self.bytes)
+        {
+            self.bytes = Bytes::from(without);
+            self.plain_from = None;
+            outline = Outline::of(&self.bytes);
+        }
         if outline.seen.surrogates
             && let Some(mended) = json::mend_surrogates(&self.bytes)
         {
@@ -232,11 +283,13 @@ impl Media {
             "application/x-ndjson"
             | "application/ndjson"
             | "application/jsonl"
+            | "application/jsonlines"
             | "application/stream+json" => Self::Lines,
             "application/vnd.amazon.eventstream" => Self::Frames,
             other if other.ends_with("+json") => Self::Json,
             other if other.ends_with("+xml") || other.starts_with("text/") => Self::Text,
-            other if other.starts_with("multipart/form-data") => Self::Form,
+            other if other.starts_with("multipart/") => Self::Multipart,
+            other if other.starts_with("application/grpc") => Self::Grpc,
             _ => Self::Binary,
         }
     }

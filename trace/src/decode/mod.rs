@@ -16,6 +16,8 @@ mod eventstream;
 mod format;
 mod json;
 mod lines;
+mod media;
+mod multipart;
 mod spans;
 mod sse;
 mod text;

@@ -10,6 +10,8 @@ pub(crate) struct Frame {
     pub(crate) format: &'static str,
     /// Its size along each axis; `None` where the body was cut before it could be known.
     pub(crate) shape: Vec<Option<usize>>,
+    /// The sizes of several tensors, where there are several.
+    pub(crate) tensors: Vec<Vec<Option<usize>>>,
     /// Names of the first columns, where columns have names.
     pub(crate) columns: Vec<String>,
     /// Types of the first columns, by the first rows.
@@ -25,9 +27,10 @@ pub(super) struct Names {
 }
 
 /// Of what was sent: `offpath.input.format` (`dataframe_split`, `dataframe_records`,
-/// `instances`, `inputs`, `csv`), `.shape` (JSON: rows, columns), `.columns` (names, a list)
-/// and `.types` (a list beside the names: `long`, `double`, `string`, `boolean`, `datetime`,
-/// `array`, `object`, `null`, `mixed`).
+/// `instances`, `inputs`, `csv`, `open_inference`, `open_inference_binary`), `.shape` (JSON: rows,
+/// columns; of tensors a list of shapes), `.columns` (names, a list) and `.types` (a list beside
+/// the names: `long`, `double`, `string`, `boolean`, `datetime`, `array`, `object`, `null`,
+/// `mixed`; of tensors the protocol's own).
 pub(super) const INPUT: Names = Names {
     format: "offpath.input.format",
     shape: "offpath.input.shape",
@@ -52,20 +55,27 @@ impl Frame {
 
     /// The shape as a JSON list; `null` for what is not known.
     pub(crate) fn shape_json(&self) -> String {
-        let axes = self
-            .shape
-            .iter()
-            .map(|axis| axis.map_or("null".into(), |len| len.to_string()));
-        format!("[{}]", axes.collect::<Vec<String>>().join(","))
+        if self.tensors.is_empty() {
+            return axes_json(&self.shape);
+        }
+        let tensors = self.tensors.iter().map(|axes| axes_json(axes));
+        format!("[{}]", tensors.collect::<Vec<String>>().join(","))
     }
 
     /// As attributes under these names.
     pub(super) fn put(&self, names: &Names, attributes: &mut Attributes) {
         attributes.put(names.format, self.format);
-        if !self.shape.is_empty() {
+        if !self.shape.is_empty() || !self.tensors.is_empty() {
             attributes.put(names.shape, self.shape_json());
         }
         attributes.put_list(names.columns, self.columns.iter().map(String::as_str));
         attributes.put_list(names.types, self.types.iter().copied());
     }
+}
+
+fn axes_json(axes: &[Option<usize>]) -> String {
+    let axes = axes
+        .iter()
+        .map(|axis| axis.map_or("null".into(), |len| len.to_string()));
+    format!("[{}]", axes.collect::<Vec<String>>().join(","))
 }

@@ -12,6 +12,8 @@ mod embeddings;
 mod frame;
 mod gemini;
 mod generic;
+mod grpc;
+mod infer;
 mod llm;
 mod messages;
 mod responses;
@@ -25,7 +27,7 @@ use crate::{Exchange, Level, Text};
 
 use self::llm::Api;
 use super::attributes::Attributes;
-use super::body::{Document, Shape};
+use super::body::{Document, Media, Shape};
 use super::content;
 use super::defect::Defects;
 
@@ -35,6 +37,10 @@ enum Format {
     Model(&'static Api),
     /// Vectors for texts.
     Embeddings,
+    /// The Open Inference Protocol's tensors.
+    Infer,
+    /// Messages of gRPC.
+    Grpc,
     /// MLflow scoring: frames and tensors in, predictions out.
     Scoring,
     /// Anything else.
@@ -114,6 +120,8 @@ pub(super) fn read(
     match Format::of(exchange.request.uri.path(), request, response) {
         Format::Model(api) => llm::read(api, exchange, request, response, defects),
         Format::Embeddings => embeddings::read(exchange, request, response, defects),
+        Format::Infer => infer::read(exchange, request, response),
+        Format::Grpc => grpc::read(exchange, request, response),
         Format::Scoring => scoring::read(exchange, request, response),
         Format::Generic => generic::read(exchange, request, response),
     }
@@ -124,6 +132,9 @@ impl Format {
     fn of(path: &str, request: &Document, response: &Document) -> Self {
         let path = path.strip_suffix('/').unwrap_or(path);
         let has = |name: &str| has_member(request, name);
+        if request.media == Media::Grpc || response.media == Media::Grpc {
+            return Self::Grpc;
+        }
         if path.contains("/model/")
             && (path.ends_with("/invoke") || path.ends_with("/invoke-with-response-stream"))
         {
@@ -144,9 +155,12 @@ impl Format {
         if has("input") && responses::answers(response) {
             return Self::Model(&responses::API);
         }
-        // KServe's and Triton's own protocol has `inputs` of another shape.
-        let kserve = path.ends_with("/infer");
-        if path.ends_with("/invocations") || (!kserve && scoring::KEYS.iter().any(|key| has(key))) {
+        // It has `inputs` of another shape than MLflow's.
+        let tensors = || request.member("inputs").is_some_and(infer::is_tensors);
+        if path.ends_with("/infer") || request.tail.is_some() || tensors() {
+            return Self::Infer;
+        }
+        if path.ends_with("/invocations") || scoring::KEYS.iter().any(|key| has(key)) {
             return Self::Scoring;
         }
         Self::Generic
@@ -170,8 +184,7 @@ fn bedrock(request: &Document, response: &Document) -> &'static Api {
 }
 
 fn has_member(document: &Document, name: &str) -> bool {
-    let outline = document.outline();
-    outline.is_some_and(|outline| outline.member(&document.bytes, name).is_some())
+    document.member(name).is_some()
 }
 
 impl Reading {

@@ -10,7 +10,7 @@ mod token;
 mod write;
 
 pub(crate) use outline::{Member, Outline};
-pub(crate) use raw::{Kind, Raw};
+pub(crate) use raw::{Kind, Raw, Token, strings};
 #[cfg(test)]
 pub(crate) use scan::document;
 pub(crate) use scan::{Fault, is_document, is_harmless};

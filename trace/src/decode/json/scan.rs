@@ -53,6 +53,8 @@ pub(crate) struct Seen {
     /// `NaN` or an infinity. RFC 8259 has no such numbers, but Python writes and reads them, and
     /// with it most of those who send frames with missing values.
     pub(crate) non_finite: bool,
+    /// A string long enough to be an image, or the beginning of one.
+    pub(crate) long: bool,
 }
 
 /// Where the value that begins at or after `at` ends.

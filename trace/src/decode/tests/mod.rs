@@ -4,6 +4,7 @@ mod chat;
 mod generic;
 mod golden;
 mod hostile;
+mod infer;
 mod models;
 mod scoring;
 mod spans;

@@ -162,5 +162,5 @@ fn metadata_keeps_shapes_and_no_cells() {
 fn the_protocol_of_kserve_is_not_taken_for_a_frame() {
     let body = r#"{"inputs":[{"name":"x","shape":[1],"datatype":"FP32","data":[1]}]}"#;
     let decoded = Decoded::of(&exchange("/v2/models/m/infer", body, "{}"));
-    assert_eq!(decoded.upstream("mlflow.spanType"), "UNKNOWN");
+    assert_eq!(decoded.root("offpath.input.format"), "open_inference");
 }

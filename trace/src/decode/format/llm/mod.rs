@@ -24,6 +24,7 @@ use crate::decode::body::{Document, Shape};
 use crate::decode::content;
 use crate::decode::defect::{Defect, Defects};
 use crate::decode::json::{self, Raw};
+use crate::decode::media;
 use crate::{Exchange, Text};
 
 use self::answer::Answer;
@@ -173,6 +174,9 @@ fn take_merged(
     if let Some(mended) = json::mend_surrogates(&json) {
         defects.note(Defect::LoneSurrogate);
         json = mended;
+    }
+    if let Some(without) = media::replaced(&json) {
+        json = without;
     }
     let fields = Fields::of_object(Raw(&json));
     *answer = Answer::of(exchange, &fields);

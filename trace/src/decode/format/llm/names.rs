@@ -16,7 +16,7 @@ pub(in crate::decode::format) struct Fields<'a>(Vec<(&'a [u8], Raw<'a>)>);
 impl<'a> Fields<'a> {
     /// Of a body that is JSON, or begins as JSON: those that are whole. A list of one object
     /// stands for it.
-    pub(super) fn of(document: &'a Document) -> Self {
+    pub(in crate::decode::format) fn of(document: &'a Document) -> Self {
         let Some(outline) = document.outline() else {
             return Self::default();
         };

@@ -32,6 +32,7 @@ pub(super) fn frame(document: &Document) -> Option<Frame> {
         shape: vec![(!document.cut).then_some(count), Some(width)],
         types: types.into_iter().map(Type::as_str).collect(),
         columns,
+        ..Frame::default()
     })
 }
 
