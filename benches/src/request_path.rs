@@ -177,6 +177,7 @@ fn plan() -> Plan {
         session: Vec::new(),
         tags: Vec::new(),
         decoded_max: MAX_BODY,
+        redaction: offpath_trace::Redaction::default(),
     }
 }
 

@@ -9,6 +9,7 @@ mod context;
 pub mod decode;
 mod exchange;
 mod plan;
+mod redact;
 mod span;
 
 pub use context::{SpanId, TraceContext, TraceId};
@@ -17,4 +18,5 @@ pub use exchange::{
     Body, Charge, Chunk, EndReason, Exchange, Ids, KeptBecause, Outcome, Request, Response, Timing,
 };
 pub use plan::{Level, Plan, Source};
+pub use redact::{Counts, PatternRule, Redaction, RuleError, Rules};
 pub use span::{Link, Span, SpanKind, Status, Text, Trace, Value};

@@ -4,6 +4,8 @@ use std::sync::Arc;
 
 use http::HeaderName;
 
+use crate::Redaction;
+
 /// What a route wants of its traces.
 #[derive(Clone, Debug)]
 pub struct Plan {
@@ -23,6 +25,8 @@ pub struct Plan {
     pub session: Vec<Source>,
     /// Searchable tags, by key.
     pub tags: Vec<(Arc<str>, Source)>,
+    /// What is masked before anything is stored.
+    pub redaction: Redaction,
     /// At most this much of one body is unpacked, in bytes.
     pub decoded_max: usize,
 }

@@ -5,7 +5,7 @@ use std::time::SystemTime;
 
 use bytes::Bytes;
 
-use crate::{SpanId, TraceId};
+use crate::{Counts, SpanId, TraceId};
 
 /// The spans of one exchange; the root comes first.
 #[derive(Clone, Debug)]
@@ -14,6 +14,8 @@ pub struct Trace {
     pub id: TraceId,
     /// Root first. Never empty.
     pub spans: Vec<Span>,
+    /// What was masked in them.
+    pub redactions: Counts,
 }
 
 /// One span.

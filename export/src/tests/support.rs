@@ -73,6 +73,7 @@ impl Export {
             session: Vec::new(),
             tags: Vec::new(),
             decoded_max: 1 << 20,
+            redaction: offpath_trace::Redaction::default(),
         });
         let door = Door {
             handle: handle.clone(),
@@ -242,6 +243,7 @@ pub(crate) fn decode(exchange: &Exchange) -> (Trace, Vec<Defect>) {
         Trace {
             id: ids.trace_id,
             spans,
+            redactions: offpath_trace::Counts::default(),
         },
         Vec::new(),
     )

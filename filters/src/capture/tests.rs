@@ -16,6 +16,7 @@ fn plan() -> Arc<Plan> {
         session: Vec::new(),
         tags: Vec::new(),
         decoded_max: 1 << 20,
+        redaction: offpath_trace::Redaction::default(),
     })
 }
 

@@ -3,9 +3,9 @@
 use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, header};
 
-use crate::{Body, Text};
+use crate::{Body, Plan, Redaction, Text};
 
-use super::defect::{Defect, Defects};
+use super::defect::{Defect, Notes};
 use super::encoding;
 use super::json::{self, Fault, Outline, Raw};
 use super::lines;
@@ -101,13 +101,13 @@ impl Document {
         headers: &HeaderMap,
         body: &Body,
         ended: bool,
-        bytes_max: usize,
-        defects: &mut Defects,
+        plan: &Plan,
+        notes: &mut Notes,
     ) -> Self {
         if body.truncated {
-            defects.note(Defect::BodyTruncated);
+            notes.note(Defect::BodyTruncated);
         }
-        let opened = encoding::open(headers, join(body), body.truncated, bytes_max, defects);
+        let opened = encoding::open(headers, join(body), body.truncated, plan.decoded_max, notes);
         let content_type = headers.get(header::CONTENT_TYPE);
         let content_type = content_type.map(|value| String::from_utf8_lossy(value.as_bytes()));
         let content_type =
@@ -129,8 +129,8 @@ impl Document {
             document.shape = Shape::Empty;
         } else if !opened.encoded && document.media == Media::Frames {
             document.shape = Shape::Frames;
-        } else if !opened.encoded && document.make_text(defects) {
-            document.shape = document.look(ended, defects);
+        } else if !opened.encoded && document.make_text(notes) {
+            document.shape = document.look(ended, &plan.redaction, notes);
         }
         document
     }
@@ -174,7 +174,7 @@ impl Document {
     }
 
     /// Makes the bytes UTF-8 if they are meant to be text. `false`: they are not.
-    fn make_text(&mut self, defects: &mut Defects) -> bool {
+    fn make_text(&mut self, notes: &mut Notes) -> bool {
         const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
         if matches!(
@@ -202,13 +202,13 @@ impl Document {
         if mended.as_bytes().len() > 2 * self.bytes.len() {
             return false;
         }
-        defects.note(Defect::InvalidUtf8);
+        notes.note(Defect::InvalidUtf8);
         self.plain_from = None;
         self.bytes = mended.as_bytes().clone();
         true
     }
 
-    fn look(&mut self, ended: bool, defects: &mut Defects) -> Shape {
+    fn look(&mut self, ended: bool, redaction: &Redaction, notes: &mut Notes) -> Shape {
         let first = self.bytes.iter().find(|byte| !byte.is_ascii_whitespace());
         let like_json = matches!(first, Some(b'{' | b'['));
         match self.media {
@@ -222,23 +222,16 @@ impl Document {
             Media::Unknown | Media::Text if like_json => {}
             _ => return self.plain(),
         }
-        let mut outline = Outline::of(&self.bytes);
-        if outline.seen.long
-            && let Some(without) = media::replaced(&self.bytes)
-        {
-            self.bytes = Bytes::from(without);
-            self.plain_from = None;
-            outline = Outline::of(&self.bytes);
-        }
+        let outline = self.prepare(redaction, notes);
         if outline.seen.surrogates
             && let Some(mended) = json::mend_surrogates(&self.bytes)
         {
             // The same length: the outline still holds.
-            defects.note(Defect::LoneSurrogate);
+            notes.note(Defect::LoneSurrogate);
             self.bytes = Bytes::from(mended);
         }
         if outline.seen.non_finite && outline.fault.is_none() {
-            defects.note(Defect::NonFiniteNumber);
+            notes.note(Defect::NonFiniteNumber);
         }
         match outline.fault {
             None if !self.cut => return Shape::Json(outline),
@@ -246,12 +239,39 @@ impl Document {
                 self.cut = true;
                 return Shape::JsonPart(outline);
             }
-            Some(Fault::TooDeep) => defects.note(Defect::TooDeep),
-            Some(Fault::LongNumber) => defects.note(Defect::LongNumber),
-            _ if self.media == Media::Json => defects.note(Defect::MalformedJson),
+            // What cannot be read cannot be masked.
+            _ if redaction.has_fields() => {
+                notes.note(Defect::MalformedJson);
+                return Shape::Opaque;
+            }
+            Some(Fault::TooDeep) => notes.note(Defect::TooDeep),
+            Some(Fault::LongNumber) => notes.note(Defect::LongNumber),
+            _ if self.media == Media::Json => notes.note(Defect::MalformedJson),
             _ => {}
         }
         self.plain()
+    }
+
+    /// Measures JSON, without media and with fields masked.
+    fn prepare(&mut self, redaction: &Redaction, notes: &mut Notes) -> Outline {
+        let outline = Outline::of(&self.bytes);
+        let mut without = None;
+        if outline.seen.long {
+            without = media::replaced(&self.bytes);
+        }
+        let counts = &mut notes.redactions;
+        let bytes = without.as_deref().unwrap_or(&self.bytes);
+        without = redaction.fields(bytes, counts).or(without);
+        if outline.fault.is_some() || self.cut {
+            let bytes = without.as_deref().unwrap_or(&self.bytes);
+            without = redaction.torn(bytes, counts).or(without);
+        }
+        let Some(without) = without else {
+            return outline;
+        };
+        self.bytes = Bytes::from(without);
+        self.plain_from = None;
+        Outline::of(&self.bytes)
     }
 
     /// Text, unless more than one byte in 16 is a control character: those grow sixfold when

@@ -9,30 +9,40 @@ use std::fmt::Write;
 use bytes::Bytes;
 use sha2::{Digest, Sha256};
 
-use crate::{Level, Text};
+use crate::{Level, Plan, Redaction, Text};
 
 use super::body::{Document, Media, Shape};
+use super::defect::Notes;
 use super::format::Frame;
 use super::{json, lines, media, multipart, sse};
 
 /// The body as JSON text; `None` where there was none. `frame` is what is known of the
 /// rows and columns in it.
-pub(crate) fn of(document: &Document, level: Level, frame: Option<&Frame>) -> Option<Text> {
+pub(crate) fn of(
+    document: &Document,
+    plan: &Plan,
+    frame: Option<&Frame>,
+    notes: &mut Notes,
+) -> Option<Text> {
+    let redaction = &plan.redaction;
     match &document.shape {
         Shape::Empty => None,
-        _ if level == Level::Metadata => Some(stand_in(document, None, Kept::Nothing)),
+        _ if plan.level == Level::Metadata => Some(stand_in(document, None, Kept::Nothing)),
         Shape::Json(_) => Some(document.text()),
         Shape::Lines
             if !document.cut
-                && let Some(list) = list_of_lines(&document.bytes) =>
+                && let Some(list) = list_of_lines(&document.bytes, redaction, notes) =>
         {
             Some(list)
         }
         Shape::Events
             if !document.cut
-                && let Some(list) = list_of_events(&document.bytes) =>
+                && let Some(list) = list_of_events(&document.bytes, redaction, notes) =>
         {
             Some(list)
+        }
+        Shape::Events | Shape::Lines if redaction.has_content() => {
+            Some(stand_in(document, None, Kept::Hash))
         }
         Shape::Text | Shape::Events | Shape::Lines
             if !document.cut && json::is_harmless(&document.bytes) =>
@@ -62,7 +72,7 @@ enum Kept {
 }
 
 /// Lines of JSON as one list; `None` where one is not JSON.
-fn list_of_lines(text: &[u8]) -> Option<Text> {
+fn list_of_lines(text: &[u8], redaction: &Redaction, notes: &mut Notes) -> Option<Text> {
     let mut json = Vec::with_capacity(text.len() + 2);
     json.push(b'[');
     for line in lines::lines(text) {
@@ -72,14 +82,15 @@ fn list_of_lines(text: &[u8]) -> Option<Text> {
         if json.len() > 1 {
             json.push(b',');
         }
-        json.extend_from_slice(line.data);
+        let masked = redaction.fields(line.data, &mut notes.redactions);
+        json.extend_from_slice(masked.as_deref().unwrap_or(line.data));
     }
     json.push(b']');
     finished(json)
 }
 
 /// Events as a list of `{"event":…,"data":…}`, data that is JSON as JSON; `None` where none is.
-fn list_of_events(stream: &[u8]) -> Option<Text> {
+fn list_of_events(stream: &[u8], redaction: &Redaction, notes: &mut Notes) -> Option<Text> {
     let mut json = Vec::with_capacity(stream.len() + 2);
     json.push(b'[');
     let mut any = false;
@@ -97,7 +108,8 @@ fn list_of_events(stream: &[u8]) -> Option<Text> {
         let data = event.data.trim_ascii();
         if json::is_document(data) {
             any = true;
-            json.extend_from_slice(data);
+            let masked = redaction.fields(data, &mut notes.redactions);
+            json.extend_from_slice(masked.as_deref().unwrap_or(data));
         } else {
             json::push_quoted(&mut json, &String::from_utf8_lossy(data));
         }

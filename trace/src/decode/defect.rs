@@ -1,5 +1,7 @@
 //! What can be wrong with an exchange's bytes: data, not errors.
 
+use crate::Counts;
+
 /// Something about an exchange that is not as its format wants it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Defect {
@@ -67,22 +69,27 @@ impl Defect {
     }
 }
 
-/// The defects of one exchange, each once, in the order of their finding.
+/// What is found on the way, beside what is read.
 #[derive(Debug, Default)]
-pub(crate) struct Defects(Vec<Defect>);
+pub(crate) struct Notes {
+    /// Each once, in the order of their finding.
+    defects: Vec<Defect>,
+    /// What was masked.
+    pub(crate) redactions: Counts,
+}
 
-impl Defects {
+impl Notes {
     pub(crate) fn note(&mut self, defect: Defect) {
-        if !self.0.contains(&defect) {
-            self.0.push(defect);
+        if !self.defects.contains(&defect) {
+            self.defects.push(defect);
         }
     }
 
-    pub(crate) fn as_slice(&self) -> &[Defect] {
-        &self.0
+    pub(crate) fn defects(&self) -> &[Defect] {
+        &self.defects
     }
 
-    pub(crate) fn into_vec(self) -> Vec<Defect> {
-        self.0
+    pub(crate) fn into_defects(self) -> Vec<Defect> {
+        self.defects
     }
 }

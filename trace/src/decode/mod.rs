@@ -14,7 +14,7 @@ mod defect;
 mod encoding;
 mod eventstream;
 mod format;
-mod json;
+pub(crate) mod json;
 mod lines;
 mod media;
 mod multipart;
@@ -28,40 +28,36 @@ mod tests;
 
 use http::HeaderMap;
 
-use crate::{Body, EndReason, Exchange, Trace};
+use crate::{Body, Counts, EndReason, Exchange, Trace};
 
 use self::body::Document;
-use self::defect::Defects;
+use self::defect::Notes;
 
 pub use self::defect::Defect;
 
 /// Reads one exchange.
 pub fn decode(exchange: &Exchange) -> (Trace, Vec<Defect>) {
-    let mut defects = Defects::default();
+    let mut notes = Notes::default();
     let mut read = |headers: &HeaderMap, body: &Body| {
         let ended = exchange.outcome.end == EndReason::Complete;
-        Document::read(
-            headers,
-            body,
-            ended,
-            exchange.plan.decoded_max,
-            &mut defects,
-        )
+        Document::read(headers, body, ended, &exchange.plan, &mut notes)
     };
     let request = read(&exchange.request.headers, &exchange.request.body);
     let response = match &exchange.response {
         Some(response) => read(&response.headers, &response.body),
         None => read(&HeaderMap::new(), &Body::default()),
     };
-    let reading = format::read(exchange, &request, &response, &mut defects);
+    let reading = format::read(exchange, &request, &response, &mut notes);
     let ending = spans::Ending::of(exchange, &reading);
-    let mut spans = vec![spans::root(exchange, &reading, &ending, defects.as_slice())];
+    let mut spans = vec![spans::root(exchange, &reading, &ending, &mut notes)];
     spans.extend(spans::upstream(exchange, &reading, &ending));
-    (
-        Trace {
-            id: exchange.ids.trace_id,
-            spans,
-        },
-        defects.into_vec(),
-    )
+    let mut trace = Trace {
+        id: exchange.ids.trace_id,
+        spans,
+        redactions: Counts::default(),
+    };
+    let mut redactions = std::mem::take(&mut notes.redactions);
+    exchange.plan.redaction.trace(&mut trace, &mut redactions);
+    spans::put_redactions(&mut trace, redactions);
+    (trace, notes.into_defects())
 }

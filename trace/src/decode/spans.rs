@@ -3,12 +3,14 @@
 use std::borrow::Cow;
 use std::time::{Duration, SystemTime};
 
-use http::Version;
+use http::{HeaderName, Version};
 
-use crate::{EndReason, Exchange, Level, Link, Source, Span, SpanKind, Status, Text};
+use crate::{
+    Counts, EndReason, Exchange, Level, Link, Source, Span, SpanKind, Status, Text, Trace, Value,
+};
 
 use super::attributes::Attributes;
-use super::defect::Defect;
+use super::defect::Notes;
 use super::format::Reading;
 use super::{text, url};
 
@@ -79,7 +81,7 @@ pub(super) fn root(
     exchange: &Exchange,
     reading: &Reading,
     ending: &Ending,
-    defects: &[Defect],
+    notes: &mut Notes,
 ) -> Span {
     let ids = &exchange.ids;
     let join = exchange.plan.join;
@@ -87,13 +89,13 @@ pub(super) fn root(
     attributes.put("mlflow.spanType", reading.root_type);
     attributes.put_some("mlflow.spanInputs", reading.inputs.clone());
     attributes.put_some("mlflow.spanOutputs", reading.outputs.clone());
-    put_own(&mut attributes, exchange, ending, defects);
+    put_own(&mut attributes, exchange, ending, notes);
     let first_content = reading.first_content.map(milliseconds);
     attributes.put_some("offpath.first_content_ms", first_content);
-    put_http(&mut attributes, exchange);
+    put_http(&mut attributes, exchange, notes);
     attributes.put_some("error.type", ending.error_type.as_deref());
     attributes.append(reading.shared.clone());
-    put_identity(&mut attributes, exchange);
+    put_identity(&mut attributes, exchange, notes);
     let caller = ids.caller.filter(|_| !join);
     Span {
         id: ids.root,
@@ -167,7 +169,7 @@ pub(super) fn upstream(exchange: &Exchange, reading: &Reading, ending: &Ending) 
 }
 
 /// offpath's own attributes, in the order of the manual.
-fn put_own(attributes: &mut Attributes, exchange: &Exchange, ending: &Ending, defects: &[Defect]) {
+fn put_own(attributes: &mut Attributes, exchange: &Exchange, ending: &Ending, notes: &mut Notes) {
     let micros = |time: Duration| i64::try_from(time.as_micros()).unwrap_or(i64::MAX);
     let size = |bytes: u64| i64::try_from(bytes).unwrap_or(i64::MAX);
     let timing = &exchange.timing;
@@ -181,7 +183,7 @@ fn put_own(attributes: &mut Attributes, exchange: &Exchange, ending: &Ending, de
     attributes.put("offpath.end_reason", ending.reason.as_str());
     attributes.put_list(
         "offpath.defects",
-        defects.iter().map(|defect| defect.as_str()),
+        notes.defects().iter().map(|defect| defect.as_str()),
     );
     attributes.put("offpath.request.bytes", size(exchange.request.body.bytes));
     let response = exchange
@@ -199,7 +201,7 @@ fn put_own(attributes: &mut Attributes, exchange: &Exchange, ending: &Ending, de
 
 /// OpenTelemetry's HTTP server attributes. No header is among them but the one that names the
 /// client's software: the others may carry credentials.
-fn put_http(attributes: &mut Attributes, exchange: &Exchange) {
+fn put_http(attributes: &mut Attributes, exchange: &Exchange, notes: &mut Notes) {
     let request = &exchange.request;
     attributes.put("http.request.method", request.method.as_str());
     let status = exchange
@@ -225,8 +227,7 @@ fn put_http(attributes: &mut Attributes, exchange: &Exchange) {
         "network.protocol.version",
         protocol_version(request.version),
     );
-    let agent = request.headers.get(http::header::USER_AGENT);
-    let agent = agent.map(|agent| String::from_utf8_lossy(agent.as_bytes()));
+    let agent = header(exchange, &http::header::USER_AGENT, notes);
     attributes.put_some("user_agent.original", agent.as_deref().map(short));
 }
 
@@ -236,7 +237,7 @@ fn short(text: &str) -> &str {
 }
 
 /// Whose exchange it is, and the searchable tags.
-fn put_identity(attributes: &mut Attributes, exchange: &Exchange) {
+fn put_identity(attributes: &mut Attributes, exchange: &Exchange, notes: &mut Notes) {
     let plan = &exchange.plan;
     let mut tag = |key: &str, value: &str| {
         let value = text::cut_harmless(value, TAG_BYTES_MAX);
@@ -247,12 +248,14 @@ fn put_identity(attributes: &mut Attributes, exchange: &Exchange) {
     tag("offpath.kept_because", exchange.kept.as_str());
     tag("offpath.request_id", &exchange.request_id);
     for (key, source) in &plan.tags {
-        if let Some(value) = value_of(source, exchange) {
+        if let Some(value) = value_of(source, exchange, notes) {
             tag(key, &value);
         }
     }
     for (key, sources) in [("user.id", &plan.user), ("session.id", &plan.session)] {
-        let value = sources.iter().find_map(|source| value_of(source, exchange));
+        let value = sources
+            .iter()
+            .find_map(|source| value_of(source, exchange, notes));
         let value = value
             .as_deref()
             .map(|value| text::cut(value, IDENTITY_BYTES_MAX));
@@ -261,7 +264,7 @@ fn put_identity(attributes: &mut Attributes, exchange: &Exchange) {
     // The trace's tags are the caller's in `join`: as attributes, these can be searched.
     if plan.join {
         for (key, source) in &plan.tags {
-            if let Some(value) = value_of(source, exchange) {
+            if let Some(value) = value_of(source, exchange, notes) {
                 let value = text::cut_harmless(&value, TAG_BYTES_MAX);
                 attributes.put_new(key.to_string(), value.into());
             }
@@ -270,14 +273,42 @@ fn put_identity(attributes: &mut Attributes, exchange: &Exchange) {
 }
 
 /// What a source says of this exchange; an empty value says nothing.
-fn value_of<'a>(source: &'a Source, exchange: &'a Exchange) -> Option<Cow<'a, str>> {
+fn value_of<'a>(
+    source: &'a Source,
+    exchange: &'a Exchange,
+    notes: &mut Notes,
+) -> Option<Cow<'a, str>> {
     let value = match source {
         Source::Constant(value) => Cow::Borrowed(&**value),
-        Source::Header(name) => {
-            String::from_utf8_lossy(exchange.request.headers.get(name)?.as_bytes())
-        }
+        Source::Header(name) => header(exchange, name, notes)?,
     };
     (!value.is_empty()).then_some(value)
+}
+
+/// A request header's first value, or what stands for it.
+fn header<'a>(
+    exchange: &'a Exchange,
+    name: &HeaderName,
+    notes: &mut Notes,
+) -> Option<Cow<'a, str>> {
+    let value = exchange.request.headers.get(name)?;
+    let value = String::from_utf8_lossy(value.as_bytes());
+    let redaction = &exchange.plan.redaction;
+    let mask = redaction.header(name, &value, &mut notes.redactions);
+    Some(mask.map_or(value, Cow::Owned))
+}
+
+/// Says on the root what was masked, by rule: `email=2`.
+pub(super) fn put_redactions(trace: &mut Trace, redactions: Counts) {
+    let counted = redactions.iter();
+    let list: Vec<Text> = counted
+        .map(|(rule, count)| format!("{rule}={count}").into())
+        .collect();
+    if let (Some(root), false) = (trace.spans.first_mut(), list.is_empty()) {
+        root.attributes
+            .push(("offpath.redactions".into(), Value::Texts(list)));
+    }
+    trace.redactions = redactions;
 }
 
 fn protocol_version(version: Version) -> Option<&'static str> {

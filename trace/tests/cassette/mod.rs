@@ -265,6 +265,7 @@ fn plan() -> Plan {
         session: Vec::new(),
         tags: Vec::new(),
         decoded_max: 64 << 20,
+        redaction: offpath_trace::Redaction::default(),
     }
 }
 

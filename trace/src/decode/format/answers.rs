@@ -2,7 +2,7 @@
 //! Bedrock passes on of models with APIs of their own.
 
 use crate::decode::body::Document;
-use crate::decode::defect::Defects;
+use crate::decode::defect::Notes;
 use crate::decode::json::{Kind, Raw};
 
 use super::drawn;
@@ -44,12 +44,12 @@ const LAST: [&str; 8] = [
     "amazon-bedrock-invocationMetrics",
 ];
 
-fn read(response: &Document, defects: &mut Defects) -> Option<Merged> {
+fn read(response: &Document, notes: &mut Notes) -> Option<Merged> {
     let mut members = Members::of_answers();
     let mut done = false;
-    let flow = llm::stream::read(response, defects, |piece, defects| {
+    let flow = llm::stream::read(response, notes, |piece, notes| {
         done |= is_last(piece);
-        members.merge(piece.raw, defects)
+        members.merge(piece.raw, notes)
     });
     if members.is_empty() {
         return None;

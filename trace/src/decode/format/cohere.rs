@@ -2,7 +2,7 @@
 //! events nest what they add.
 
 use crate::decode::body::Document;
-use crate::decode::defect::{Defect, Defects};
+use crate::decode::defect::{Defect, Notes};
 use crate::decode::json::Raw;
 
 use super::drawn;
@@ -35,15 +35,15 @@ pub(super) const V2: Api = Api {
 /// Blocks of text and calls of tools of one message beyond this many are passed over.
 const PARTS_MAX: usize = 256;
 
-fn read_v1(document: &Document, defects: &mut Defects) -> Option<Merged> {
+fn read_v1(document: &Document, notes: &mut Notes) -> Option<Merged> {
     let mut members = Members::of_answers();
     let mut whole = None;
-    let flow = llm::stream::read(document, defects, |piece, defects| {
+    let flow = llm::stream::read(document, notes, |piece, notes| {
         if let Some(response) = piece.get("response").filter(|_| is_end(piece)) {
             whole = Some(response.0.to_vec());
             return false;
         }
-        members.merge(piece.raw, defects)
+        members.merge(piece.raw, notes)
     });
     let done = whole.is_some();
     let json = whole.or_else(|| {
@@ -97,11 +97,9 @@ struct Response {
     last: Latest,
 }
 
-fn read_v2(document: &Document, defects: &mut Defects) -> Option<Merged> {
+fn read_v2(document: &Document, notes: &mut Notes) -> Option<Merged> {
     let mut response = Response::default();
-    let flow = llm::stream::read(document, defects, |piece, defects| {
-        response.take(piece, defects)
-    });
+    let flow = llm::stream::read(document, notes, |piece, notes| response.take(piece, notes));
     if flow.pieces == 0 {
         return None;
     }
@@ -114,7 +112,7 @@ fn read_v2(document: &Document, defects: &mut Defects) -> Option<Merged> {
 
 impl Response {
     /// Adds an event. Whether it held content.
-    fn take(&mut self, piece: &Piece<'_>, defects: &mut Defects) -> bool {
+    fn take(&mut self, piece: &Piece<'_>, notes: &mut Notes) -> bool {
         let index = piece.get("index").and_then(Raw::integer).unwrap_or(0);
         let delta = piece.get("delta");
         let message = delta.and_then(|delta| delta.get("message"));
@@ -139,7 +137,7 @@ impl Response {
                 return plan.is_some_and(|plan| !plan.is_empty());
             }
             b"tool-call-start" | b"tool-call-delta" => {
-                return self.call(index, part("tool_calls"), defects);
+                return self.call(index, part("tool_calls"), notes);
             }
             b"citation-start" => {
                 if let Some(citation) = part("citations") {
@@ -154,7 +152,7 @@ impl Response {
                     self.last.keep_all(delta);
                 }
             }
-            b"content-start" => defects.note(Defect::TooManyParts),
+            b"content-start" => notes.note(Defect::TooManyParts),
             _ => {}
         }
         false
@@ -170,19 +168,19 @@ impl Response {
         !added.is_empty()
     }
 
-    fn call(&mut self, index: i64, call: Option<Raw<'_>>, defects: &mut Defects) -> bool {
+    fn call(&mut self, index: i64, call: Option<Raw<'_>>, notes: &mut Notes) -> bool {
         let Some(call) = call else {
             return false;
         };
         if let Some((_, known)) = self.calls.iter_mut().rfind(|(known, _)| *known == index) {
-            return known.merge(call, defects);
+            return known.merge(call, notes);
         }
         if self.calls.len() >= PARTS_MAX {
-            defects.note(Defect::TooManyParts);
+            notes.note(Defect::TooManyParts);
             return false;
         }
         let mut members = Members::default();
-        members.merge(call, defects);
+        members.merge(call, notes);
         self.calls.push((index, members));
         true
     }

@@ -1,7 +1,7 @@
 //! Bedrock's Converse, and Amazon's own models, which speak it through `invoke` as well.
 
 use crate::decode::body::Document;
-use crate::decode::defect::{Defect, Defects};
+use crate::decode::defect::{Defect, Notes};
 use crate::decode::json::Raw;
 
 use super::llm::{self, Api, Latest, Merged, Piece, push_member};
@@ -42,11 +42,9 @@ struct Block {
     signature: Vec<u8>,
 }
 
-fn read(document: &Document, defects: &mut Defects) -> Option<Merged> {
+fn read(document: &Document, notes: &mut Notes) -> Option<Merged> {
     let mut response = Response::default();
-    let flow = llm::stream::read(document, defects, |piece, defects| {
-        response.take(piece, defects)
-    });
+    let flow = llm::stream::read(document, notes, |piece, notes| response.take(piece, notes));
     if flow.pieces == 0 {
         return None;
     }
@@ -59,20 +57,20 @@ fn read(document: &Document, defects: &mut Defects) -> Option<Merged> {
 
 impl Response {
     /// Adds an event. Whether it held content.
-    fn take(&mut self, piece: &Piece<'_>, defects: &mut Defects) -> bool {
+    fn take(&mut self, piece: &Piece<'_>, notes: &mut Notes) -> bool {
         let mut content = false;
         for (key, value) in &piece.entries {
             match *key {
                 b"messageStart" => self.role = value.get("role").map(|role| role.0.to_vec()),
                 b"contentBlockStart" => {
                     let start = value.get("start").and_then(|start| start.get("toolUse"));
-                    if let Some(block) = self.block(*value, defects) {
+                    if let Some(block) = self.block(*value, notes) {
                         block.tool = start.map(|tool| tool.0.to_vec());
                     }
                 }
                 b"contentBlockDelta" => {
                     let delta = value.get("delta");
-                    if let (Some(block), Some(delta)) = (self.block(*value, defects), delta) {
+                    if let (Some(block), Some(delta)) = (self.block(*value, notes), delta) {
                         content |= block.grow(delta);
                     }
                 }
@@ -89,7 +87,7 @@ impl Response {
     }
 
     /// The block that an event speaks of.
-    fn block(&mut self, event: Raw<'_>, defects: &mut Defects) -> Option<&mut Block> {
+    fn block(&mut self, event: Raw<'_>, notes: &mut Notes) -> Option<&mut Block> {
         let index = event.get("contentBlockIndex").and_then(Raw::integer);
         let index = index.unwrap_or(0);
         let at = match self.blocks.iter().rposition(|block| block.index == index) {
@@ -102,7 +100,7 @@ impl Response {
                 self.blocks.len() - 1
             }
             None => {
-                defects.note(Defect::TooManyParts);
+                notes.note(Defect::TooManyParts);
                 return None;
             }
         };

@@ -3,7 +3,7 @@
 
 use crate::Exchange;
 use crate::decode::body::Document;
-use crate::decode::defect::Defects;
+use crate::decode::defect::Notes;
 use crate::decode::json::{Kind, Raw};
 
 use super::Reading;
@@ -23,9 +23,9 @@ pub(super) fn read(
     exchange: &Exchange,
     request: &Document,
     response: &Document,
-    defects: &mut Defects,
+    notes: &mut Notes,
 ) -> Reading {
-    let mut reading = llm::read(&API, exchange, request, response, defects);
+    let mut reading = llm::read(&API, exchange, request, response, notes);
     let vectors = vectors(response);
     if let Some(first) = vectors.and_then(|vectors| vectors.elements().next()) {
         let count = vectors.map(|vectors| vectors.elements().count());

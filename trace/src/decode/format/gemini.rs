@@ -2,7 +2,7 @@
 //! events, or as one JSON list; each piece is a response with more of the candidates.
 
 use crate::decode::body::Document;
-use crate::decode::defect::{Defect, Defects};
+use crate::decode::defect::{Defect, Notes};
 use crate::decode::json::{Kind, Raw};
 
 use super::llm::{self, Api, CHOICES_MAX, Drawn, Fields, Latest, Merged, Piece, push_member};
@@ -61,11 +61,9 @@ enum Part {
     Other(Vec<u8>),
 }
 
-fn read(document: &Document, defects: &mut Defects) -> Option<Merged> {
+fn read(document: &Document, notes: &mut Notes) -> Option<Merged> {
     let mut response = Response::default();
-    let flow = llm::stream::read(document, defects, |piece, defects| {
-        response.take(piece, defects)
-    });
+    let flow = llm::stream::read(document, notes, |piece, notes| response.take(piece, notes));
     if flow.pieces == 0 {
         return None;
     }
@@ -78,13 +76,13 @@ fn read(document: &Document, defects: &mut Defects) -> Option<Merged> {
 
 impl Response {
     /// Adds a piece. Whether it held content.
-    fn take(&mut self, piece: &Piece<'_>, defects: &mut Defects) -> bool {
+    fn take(&mut self, piece: &Piece<'_>, notes: &mut Notes) -> bool {
         let mut content = false;
         for (key, value) in &piece.entries {
             match *key {
                 b"candidates" => {
                     for candidate in value.elements() {
-                        content |= self.candidate(candidate, defects);
+                        content |= self.candidate(candidate, notes);
                     }
                 }
                 // The first ones of a stream hold no count.
@@ -99,7 +97,7 @@ impl Response {
         content
     }
 
-    fn candidate(&mut self, candidate: Raw<'_>, defects: &mut Defects) -> bool {
+    fn candidate(&mut self, candidate: Raw<'_>, notes: &mut Notes) -> bool {
         let index = candidate.get("index").and_then(Raw::integer).unwrap_or(0);
         let known = self
             .candidates
@@ -107,7 +105,7 @@ impl Response {
             .position(|known| known.index == index);
         let at = known.unwrap_or(self.candidates.len());
         if at >= CHOICES_MAX {
-            defects.note(Defect::TooManyParts);
+            notes.note(Defect::TooManyParts);
             return false;
         }
         if known.is_none() {
@@ -131,7 +129,7 @@ impl Response {
                 known.role = role.0.to_vec();
             }
             for part in value.get("parts").into_iter().flat_map(Raw::elements) {
-                content |= known.part(part, defects);
+                content |= known.part(part, notes);
             }
         }
         content
@@ -165,7 +163,7 @@ impl Response {
 
 impl Candidate {
     /// Adds a part; text goes on where the last part is text of the same kind.
-    fn part(&mut self, part: Raw<'_>, defects: &mut Defects) -> bool {
+    fn part(&mut self, part: Raw<'_>, notes: &mut Notes) -> bool {
         let text = part.get("text").and_then(Raw::quoted);
         let thought = part.get("thought").and_then(Raw::truth).unwrap_or(false);
         let plain = part
@@ -179,7 +177,7 @@ impl Candidate {
             return !more.is_empty();
         }
         if self.parts.len() >= PARTS_MAX {
-            defects.note(Defect::TooManyParts);
+            notes.note(Defect::TooManyParts);
             return false;
         }
         self.parts.push(match text {

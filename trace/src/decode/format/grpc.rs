@@ -2,6 +2,7 @@
 //! of which size went each way. What is in a message only its schema tells.
 
 use crate::decode::body::Document;
+use crate::decode::defect::Notes;
 use crate::decode::json;
 use crate::decode::text;
 use crate::{Exchange, Text};
@@ -47,8 +48,13 @@ struct Messages {
 }
 
 /// Reads both bodies.
-pub(super) fn read(exchange: &Exchange, request: &Document, response: &Document) -> Reading {
-    let mut reading = Reading::of_request(exchange, request, None);
+pub(super) fn read(
+    exchange: &Exchange,
+    request: &Document,
+    response: &Document,
+    notes: &mut Notes,
+) -> Reading {
+    let mut reading = Reading::of_request(exchange, request, None, notes);
     reading.upstream_type = "TASK";
     let path = exchange.request.uri.path();
     let method = path.strip_prefix('/').unwrap_or(path);

@@ -8,6 +8,7 @@ use sha2::{Digest, Sha256};
 
 use crate::decode::body::{Document, Tail};
 use crate::decode::content;
+use crate::decode::defect::Notes;
 use crate::decode::json::Raw;
 use crate::decode::{text, url};
 use crate::{Exchange, Text};
@@ -41,12 +42,17 @@ pub(super) fn is_tensors(list: Raw<'_>) -> bool {
 }
 
 /// Reads both bodies.
-pub(super) fn read(exchange: &Exchange, request: &Document, response: &Document) -> Reading {
+pub(super) fn read(
+    exchange: &Exchange,
+    request: &Document,
+    response: &Document,
+    notes: &mut Notes,
+) -> Reading {
     let (asked, answered) = (Fields::of(request), Fields::of(response));
     let input = frame(request, &asked, "inputs");
     let output = frame(response, &answered, "outputs");
-    let mut reading = Reading::of_request(exchange, request, input.as_ref());
-    reading.outputs = content::of(response, exchange.plan.level, output.as_ref());
+    let mut reading = Reading::of_request(exchange, request, input.as_ref(), notes);
+    reading.outputs = content::of(response, &exchange.plan, output.as_ref(), notes);
     for (document, side) in [
         (request, &mut reading.inputs),
         (response, &mut reading.outputs),

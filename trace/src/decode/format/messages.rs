@@ -4,7 +4,7 @@
 //! earlier one said, figure by figure.
 
 use crate::decode::body::Document;
-use crate::decode::defect::{Defect, Defects};
+use crate::decode::defect::{Defect, Notes};
 use crate::decode::json::{self, Kind, Raw};
 
 use super::llm::{self, Api, Latest, Merged, Piece, close, push_member};
@@ -53,11 +53,9 @@ const GROWN: [(&str, &str); 4] = [
 /// Where the arguments of a tool stand in [`GROWN`].
 const INPUT: usize = 3;
 
-fn read(response: &Document, defects: &mut Defects) -> Option<Merged> {
+fn read(response: &Document, notes: &mut Notes) -> Option<Merged> {
     let mut message = Message::default();
-    let flow = llm::stream::read(response, defects, |piece, defects| {
-        message.take(piece, defects)
-    });
+    let flow = llm::stream::read(response, notes, |piece, notes| message.take(piece, notes));
     let empty = message.members.is_empty() && message.blocks.is_empty();
     if empty && message.error.is_none() {
         return None;
@@ -71,7 +69,7 @@ fn read(response: &Document, defects: &mut Defects) -> Option<Merged> {
 
 impl Message {
     /// Adds an event. Whether it held content.
-    fn take(&mut self, piece: &Piece<'_>, defects: &mut Defects) -> bool {
+    fn take(&mut self, piece: &Piece<'_>, notes: &mut Notes) -> bool {
         match piece.kind() {
             b"message_start" => {
                 let message = piece.get("message");
@@ -83,7 +81,7 @@ impl Message {
                     }
                 }
             }
-            b"content_block_start" => self.begin(piece, defects),
+            b"content_block_start" => self.begin(piece, notes),
             b"content_block_delta" => return self.grow(piece),
             b"message_delta" => {
                 if let Some(delta) = piece.get("delta") {
@@ -110,12 +108,12 @@ impl Message {
         false
     }
 
-    fn begin(&mut self, piece: &Piece<'_>, defects: &mut Defects) {
+    fn begin(&mut self, piece: &Piece<'_>, notes: &mut Notes) {
         let Some(block) = piece.get("content_block") else {
             return;
         };
         if self.blocks.len() >= BLOCKS_MAX {
-            return defects.note(Defect::TooManyParts);
+            return notes.note(Defect::TooManyParts);
         }
         self.blocks.push(Block {
             index: index_of(piece),

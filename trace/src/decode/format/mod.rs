@@ -29,7 +29,7 @@ use self::llm::Api;
 use super::attributes::Attributes;
 use super::body::{Document, Media, Shape};
 use super::content;
-use super::defect::Defects;
+use super::defect::Notes;
 
 /// The APIs that are understood.
 enum Format {
@@ -115,15 +115,15 @@ pub(super) fn read(
     exchange: &Exchange,
     request: &Document,
     response: &Document,
-    defects: &mut Defects,
+    notes: &mut Notes,
 ) -> Reading {
     match Format::of(exchange.request.uri.path(), request, response) {
-        Format::Model(api) => llm::read(api, exchange, request, response, defects),
-        Format::Embeddings => embeddings::read(exchange, request, response, defects),
-        Format::Infer => infer::read(exchange, request, response),
-        Format::Grpc => grpc::read(exchange, request, response),
-        Format::Scoring => scoring::read(exchange, request, response),
-        Format::Generic => generic::read(exchange, request, response),
+        Format::Model(api) => llm::read(api, exchange, request, response, notes),
+        Format::Embeddings => embeddings::read(exchange, request, response, notes),
+        Format::Infer => infer::read(exchange, request, response, notes),
+        Format::Grpc => grpc::read(exchange, request, response, notes),
+        Format::Scoring => scoring::read(exchange, request, response, notes),
+        Format::Generic => generic::read(exchange, request, response, notes),
     }
 }
 
@@ -189,16 +189,21 @@ fn has_member(document: &Document, name: &str) -> bool {
 
 impl Reading {
     /// The request as it is, with the frame that was found in it, and no outputs yet.
-    fn of_request(exchange: &Exchange, request: &Document, frame: Option<&Frame>) -> Self {
-        let level = exchange.plan.level;
+    fn of_request(
+        exchange: &Exchange,
+        request: &Document,
+        frame: Option<&Frame>,
+        notes: &mut Notes,
+    ) -> Self {
+        let plan = &exchange.plan;
         Self {
             root_type: "UNKNOWN",
             upstream_type: "UNKNOWN",
             upstream_name: None,
             message_format: None,
             inputs: match request.shape {
-                Shape::Empty => Some(generic::target(&exchange.request, level)),
-                _ => content::of(request, level, frame),
+                Shape::Empty => Some(generic::target(&exchange.request, plan.level)),
+                _ => content::of(request, plan, frame, notes),
             },
             outputs: None,
             drawn_inputs: None,

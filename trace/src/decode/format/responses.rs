@@ -1,7 +1,7 @@
 //! OpenAI's Responses: typed events, the last of which holds the whole response.
 
 use crate::decode::body::Document;
-use crate::decode::defect::{Defect, Defects};
+use crate::decode::defect::{Defect, Notes};
 use crate::decode::json::Raw;
 
 use super::llm::{self, Api, Merged, Piece, close, push_member};
@@ -95,11 +95,9 @@ struct Part {
     text: Vec<u8>,
 }
 
-fn read(document: &Document, defects: &mut Defects) -> Option<Merged> {
+fn read(document: &Document, notes: &mut Notes) -> Option<Merged> {
     let mut response = Response::default();
-    let flow = llm::stream::read(document, defects, |piece, defects| {
-        response.take(piece, defects)
-    });
+    let flow = llm::stream::read(document, notes, |piece, notes| response.take(piece, notes));
     let empty = response.whole.is_none() && response.items.is_empty();
     if empty && response.error.is_none() {
         return None;
@@ -113,14 +111,14 @@ fn read(document: &Document, defects: &mut Defects) -> Option<Merged> {
 
 impl Response {
     /// Adds an event. Whether it held content.
-    fn take(&mut self, piece: &Piece<'_>, defects: &mut Defects) -> bool {
+    fn take(&mut self, piece: &Piece<'_>, notes: &mut Notes) -> bool {
         let kind = match piece.kind() {
             b"" => piece.name,
             kind => kind,
         };
         match kind {
             b"response.output_item.added" | b"response.output_item.done" => {
-                self.item(piece, kind.ends_with(b"done"), defects);
+                self.item(piece, kind.ends_with(b"done"), notes);
             }
             b"error" => self.error = Some(piece.get("error").unwrap_or(piece.raw).0.to_vec()),
             _ => {
@@ -144,7 +142,7 @@ impl Response {
         false
     }
 
-    fn item(&mut self, piece: &Piece<'_>, done: bool, defects: &mut Defects) {
+    fn item(&mut self, piece: &Piece<'_>, done: bool, notes: &mut Notes) {
         let index = output_index(piece);
         let Some(raw) = piece.get("item") else {
             return;
@@ -162,7 +160,7 @@ impl Response {
                 done,
                 parts: Vec::new(),
             }),
-            None => defects.note(Defect::TooManyParts),
+            None => notes.note(Defect::TooManyParts),
         }
     }
 

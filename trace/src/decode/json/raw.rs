@@ -163,44 +163,6 @@ impl<'a> Walk<'a> {
     }
 }
 
-/// A string that is a value.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Token<'a> {
-    /// The key before it, as written; of an element of a list, the list's.
-    pub(crate) key: &'a [u8],
-    /// Where it begins, after its quote.
-    pub(crate) at: usize,
-    /// Between its quotes; up to the end where the text is cut in it.
-    pub(crate) inner: &'a [u8],
-}
-
-/// The strings of a text that are values, in order, up to the first that is malformed.
-pub(crate) fn strings(text: &[u8]) -> impl Iterator<Item = Token<'_>> {
-    let mut at = 0;
-    let mut key: &[u8] = b"";
-    std::iter::from_fn(move || {
-        loop {
-            let quote = at + memchr::memchr(b'"', text.get(at..)?)?;
-            let end = match token::string(text, quote, &mut Seen::default()) {
-                Ok(end) => end,
-                Err(scan::Fault::Torn) => text.len() + 1,
-                Err(_) => return None,
-            };
-            let inner = text.get(quote + 1..end - 1)?;
-            at = end;
-            if text.get(scan::space(text, end)) == Some(&b':') {
-                key = inner;
-            } else {
-                return Some(Token {
-                    key,
-                    at: quote + 1,
-                    inner,
-                });
-            }
-        }
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

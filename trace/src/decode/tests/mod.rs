@@ -7,6 +7,7 @@ mod hostile;
 mod infer;
 mod models;
 mod scoring;
+mod secrets;
 mod spans;
 
 use std::sync::Arc;
@@ -33,6 +34,7 @@ pub(super) fn exchange(path: &str, request: &str, response: &str) -> Exchange {
         session: Vec::new(),
         tags: Vec::new(),
         decoded_max: 8 << 20,
+        redaction: crate::Redaction::default(),
     };
     let at = Duration::from_millis;
     Exchange {

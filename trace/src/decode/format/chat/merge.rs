@@ -4,7 +4,7 @@
 //! that the upstream tore between two chunks is whole again.
 
 use crate::decode::body::Document;
-use crate::decode::defect::{Defect, Defects};
+use crate::decode::defect::{Defect, Notes};
 use crate::decode::format::llm::{self, CHOICES_MAX, Members, Merged, push_member};
 use crate::decode::json::{Kind, Raw};
 
@@ -39,7 +39,7 @@ struct Choice {
 }
 
 /// The completion of a stream; `None` where nothing of one was in it.
-pub(super) fn read(chat: bool, document: &Document, defects: &mut Defects) -> Option<Merged> {
+pub(super) fn read(chat: bool, document: &Document, notes: &mut Notes) -> Option<Merged> {
     let mut merge = Merge {
         chat,
         common: Default::default(),
@@ -47,8 +47,8 @@ pub(super) fn read(chat: bool, document: &Document, defects: &mut Defects) -> Op
         usage: None,
         error: None,
     };
-    let flow = llm::stream::read(document, defects, |piece, defects| {
-        merge.chunk(&piece.entries, defects)
+    let flow = llm::stream::read(document, notes, |piece, notes| {
+        merge.chunk(&piece.entries, notes)
     });
     if merge.choices.is_empty() && merge.usage.is_none() && merge.error.is_none() {
         return None;
@@ -99,13 +99,13 @@ impl Merge {
     }
 
     /// Adds a chunk. Whether it held content.
-    fn chunk(&mut self, chunk: &[(&[u8], Raw<'_>)], defects: &mut Defects) -> bool {
+    fn chunk(&mut self, chunk: &[(&[u8], Raw<'_>)], notes: &mut Notes) -> bool {
         let mut content = false;
         for (key, value) in chunk {
             match *key {
                 b"choices" => {
                     for choice in value.elements() {
-                        content |= self.choice(choice, defects);
+                        content |= self.choice(choice, notes);
                     }
                 }
                 b"usage" => self.keep_usage(*value),
@@ -121,7 +121,7 @@ impl Merge {
         content
     }
 
-    fn choice(&mut self, choice: Raw<'_>, defects: &mut Defects) -> bool {
+    fn choice(&mut self, choice: Raw<'_>, notes: &mut Notes) -> bool {
         let members: Vec<_> = choice.entries().collect();
         let index = members.iter().find(|(key, _)| *key == b"index");
         let index = index.and_then(|(_, index)| index.integer()).unwrap_or(0);
@@ -137,7 +137,7 @@ impl Merge {
                 self.choices.len() - 1
             }
             None => {
-                defects.note(Defect::TooManyParts);
+                notes.note(Defect::TooManyParts);
                 return false;
             }
         };
@@ -151,10 +151,10 @@ impl Merge {
                 b"index" => {}
                 // One upstream sends the message so far beside the delta.
                 b"message" if has_delta => {}
-                b"delta" | b"message" => content |= known.message.merge(value, defects),
-                b"text" => content |= known.beside.merge_one(key, value, defects),
+                b"delta" | b"message" => content |= known.message.merge(value, notes),
+                b"text" => content |= known.beside.merge_one(key, value, notes),
                 _ => {
-                    known.beside.merge_one(key, value, defects);
+                    known.beside.merge_one(key, value, notes);
                 }
             }
         }

@@ -13,7 +13,7 @@ pub(super) const CHAT: Api = Api {
     operation: "chat",
     span_type: "CHAT_MODEL",
     message_format: Some("openai"),
-    merge: |response, defects| merge::read(true, response, defects),
+    merge: |response, notes| merge::read(true, response, notes),
     drawn: None,
 };
 
@@ -22,7 +22,7 @@ pub(super) const TEXT: Api = Api {
     operation: "text_completion",
     span_type: "LLM",
     message_format: Some("openai"),
-    merge: |response, defects| merge::read(false, response, defects),
+    merge: |response, notes| merge::read(false, response, notes),
     drawn: Some(Drawn {
         inputs: |asked| super::drawn::turn("user", asked.get("prompt")?),
         outputs: texts,

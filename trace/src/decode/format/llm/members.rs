@@ -4,7 +4,7 @@
 //! thing is said once, so a member that an upstream adds tomorrow is joined like those of today;
 //! of one whose pieces are whole answers, only what is known to be generated grows.
 
-use crate::decode::defect::{Defect, Defects};
+use crate::decode::defect::{Defect, Notes};
 use crate::decode::json::{Kind, Raw};
 
 /// Members of one object beyond this many are passed over.
@@ -88,14 +88,10 @@ impl Members {
     }
 
     /// Adds what an object says; of anything else, nothing. Whether it was content.
-    pub(in crate::decode::format) fn merge(
-        &mut self,
-        object: Raw<'_>,
-        defects: &mut Defects,
-    ) -> bool {
+    pub(in crate::decode::format) fn merge(&mut self, object: Raw<'_>, notes: &mut Notes) -> bool {
         let mut content = false;
         for (key, value) in object.entries() {
-            content |= self.merge_one(key, value, defects);
+            content |= self.merge_one(key, value, notes);
         }
         content
     }
@@ -105,16 +101,16 @@ impl Members {
         &mut self,
         key: &[u8],
         value: Raw<'_>,
-        defects: &mut Defects,
+        notes: &mut Notes,
     ) -> bool {
         let (depth, rule) = (self.depth + 1, self.rule);
         let Some(at) = self.list.iter().position(|(known, _)| **known == *key) else {
             if self.list.len() >= MEMBERS_MAX {
-                defects.note(Defect::TooManyParts);
+                notes.note(Defect::TooManyParts);
                 return false;
             }
             let mut part = Part::fit(key, value, depth, rule);
-            let content = part.add(key, value, rule, defects);
+            let content = part.add(key, value, rule, notes);
             self.list.push((key.into(), part));
             return content;
         };
@@ -125,7 +121,7 @@ impl Members {
             // A `null` came first, as OpenAI's first delta has it.
             *part = Part::fit(key, value, depth, rule);
         }
-        part.add(key, value, rule, defects)
+        part.add(key, value, rule, notes)
     }
 
     pub(in crate::decode::format) fn is_empty(&self) -> bool {
@@ -177,7 +173,7 @@ impl Part {
     }
 
     /// Adds a piece. Whether it was content: something that a model generates.
-    fn add(&mut self, key: &[u8], value: Raw<'_>, rule: Rule, defects: &mut Defects) -> bool {
+    fn add(&mut self, key: &[u8], value: Raw<'_>, rule: Rule, notes: &mut Notes) -> bool {
         match self {
             Self::Text(text) => {
                 let piece = value.quoted().unwrap_or_default();
@@ -209,11 +205,11 @@ impl Part {
                 list.extend_from_slice(inner);
                 !inner.is_empty()
             }
-            Self::Object(members) => members.merge(value, defects),
+            Self::Object(members) => members.merge(value, notes),
             Self::Calls(calls) => {
                 let mut content = false;
                 for call in value.elements() {
-                    add_call(calls, call, defects);
+                    add_call(calls, call, notes);
                     content = true;
                 }
                 content
@@ -259,7 +255,7 @@ impl Part {
 
 /// A piece belongs to the last call of its index, or to the last call where it names none. A
 /// new id begins a call even so: some upstreams number all parallel calls 0.
-fn add_call(calls: &mut Vec<Call>, piece: Raw<'_>, defects: &mut Defects) {
+fn add_call(calls: &mut Vec<Call>, piece: Raw<'_>, notes: &mut Notes) {
     let index = piece.get("index").and_then(Raw::integer);
     let id = piece
         .get("id")
@@ -285,12 +281,12 @@ fn add_call(calls: &mut Vec<Call>, piece: Raw<'_>, defects: &mut Defects) {
             });
             calls.len() - 1
         }
-        None => return defects.note(Defect::TooManyParts),
+        None => return notes.note(Defect::TooManyParts),
     };
     let Some(call) = calls.get_mut(at) else {
         return;
     };
     for (key, value) in piece.entries().filter(|(key, _)| *key != b"index") {
-        call.members.merge_one(key, value, defects);
+        call.members.merge_one(key, value, notes);
     }
 }

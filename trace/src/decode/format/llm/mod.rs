@@ -22,7 +22,7 @@ use bytes::Bytes;
 
 use crate::decode::body::{Document, Shape};
 use crate::decode::content;
-use crate::decode::defect::{Defect, Defects};
+use crate::decode::defect::{Defect, Notes};
 use crate::decode::json::{self, Raw};
 use crate::decode::media;
 use crate::{Exchange, Text};
@@ -48,7 +48,7 @@ pub(super) struct Api {
     /// What MLflow's UI is told to draw the conversation by, where it can.
     pub(super) message_format: Option<&'static str>,
     /// Puts a stream together; `None` where nothing of an answer was in it.
-    pub(super) merge: fn(&Document, &mut Defects) -> Option<Merged>,
+    pub(super) merge: fn(&Document, &mut Notes) -> Option<Merged>,
     /// The two sides as MLflow's UI reads them, where it would not read them as they are.
     pub(super) drawn: Option<Drawn>,
 }
@@ -78,9 +78,9 @@ pub(super) fn read(
     exchange: &Exchange,
     request: &Document,
     response: &Document,
-    defects: &mut Defects,
+    notes: &mut Notes,
 ) -> Reading {
-    let mut reading = Reading::of_request(exchange, request, None);
+    let mut reading = Reading::of_request(exchange, request, None, notes);
     reading.root_type = "CHAIN";
     reading.upstream_type = api.span_type;
     reading.message_format = api.message_format.filter(|_| full(exchange));
@@ -93,7 +93,7 @@ pub(super) fn read(
     }
     let mut answer = Answer::default();
     if stream::is_stream(response)
-        && let Some(merged) = (api.merge)(response, defects)
+        && let Some(merged) = (api.merge)(response, notes)
     {
         take_merged(
             api,
@@ -102,7 +102,7 @@ pub(super) fn read(
             merged,
             &mut answer,
             &mut reading,
-            defects,
+            notes,
         );
     } else if response.outline().is_some() {
         let fields = Fields::of(response);
@@ -111,7 +111,7 @@ pub(super) fn read(
     }
     draw(api, exchange, &mut reading, Some(&asked), None);
     if reading.outputs.is_none() {
-        reading.outputs = content::of(response, exchange.plan.level, None);
+        reading.outputs = content::of(response, &exchange.plan, None, notes);
     }
     let model = request::model(exchange, &asked);
     answer.put(exchange, model, api.operation, &mut reading);
@@ -131,7 +131,7 @@ pub(super) fn put_hints(response: &Document, reading: &mut Reading) {
     };
     if stream::is_stream(response) {
         // Whatever is wrong with it is not wrong by any format that is known.
-        let mut unheard = Defects::default();
+        let mut unheard = Notes::default();
         stream::read(response, &mut unheard, |piece, _| {
             look(&Fields::of_piece(piece));
             false
@@ -168,14 +168,18 @@ fn take_merged(
     merged: Merged,
     answer: &mut Answer,
     reading: &mut Reading,
-    defects: &mut Defects,
+    notes: &mut Notes,
 ) {
     let mut json = merged.json;
     if let Some(mended) = json::mend_surrogates(&json) {
-        defects.note(Defect::LoneSurrogate);
+        notes.note(Defect::LoneSurrogate);
         json = mended;
     }
     if let Some(without) = media::replaced(&json) {
+        json = without;
+    }
+    let redaction = &exchange.plan.redaction;
+    if let Some(without) = redaction.fields(&json, &mut notes.redactions) {
         json = without;
     }
     let fields = Fields::of_object(Raw(&json));

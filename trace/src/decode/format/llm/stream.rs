@@ -7,7 +7,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
 use crate::decode::body::{Document, Shape};
-use crate::decode::defect::{Defect, Defects};
+use crate::decode::defect::{Defect, Notes};
 use crate::decode::json::{self, Kind, Raw};
 use crate::decode::{eventstream, lines, sse};
 
@@ -60,8 +60,8 @@ pub(in crate::decode::format) fn is_stream(document: &Document) -> bool {
 /// Hands over each piece; `take` says whether it held content.
 pub(in crate::decode::format) fn read(
     document: &Document,
-    defects: &mut Defects,
-    mut take: impl FnMut(&Piece<'_>, &mut Defects) -> bool,
+    notes: &mut Notes,
+    mut take: impl FnMut(&Piece<'_>, &mut Notes) -> bool,
 ) -> Flow {
     let mut flow = Flow::default();
     let cut = document.cut;
@@ -69,17 +69,17 @@ pub(in crate::decode::format) fn read(
     let mut one = |name: &[u8], data: &[u8], end: usize, fault: Fault| {
         let data = data.trim_ascii();
         if data.len() > PIECE_BYTES_MAX {
-            defects.note(Defect::EventTooLarge);
+            notes.note(Defect::EventTooLarge);
         } else if data == b"[DONE]" {
             flow.done = true;
         } else if let Some(entries) = Raw(data).checked_entries() {
             flow.pieces += 1;
             let raw = Raw(data);
-            if take(&Piece { name, raw, entries }, defects) {
+            if take(&Piece { name, raw, entries }, notes) {
                 flow.first_content.get_or_insert(end);
             }
         } else if let Some(defect) = fault.unless(cut) {
-            defects.note(defect);
+            notes.note(defect);
         }
     };
     match &document.shape {
