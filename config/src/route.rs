@@ -3,9 +3,9 @@
 use std::{collections::BTreeSet, sync::Arc};
 
 use crate::{
-    ExperimentRef, RouteMatch, RouteTrace, check,
+    ExperimentRef, Redact, RouteMatch, RouteTrace, check,
     field::{Field, quoted},
-    route_match, route_trace,
+    route_match, route_redact, route_trace,
     similar::similar,
     units,
 };
@@ -27,6 +27,8 @@ pub struct Route {
     pub sinks: Vec<Arc<str>>,
     /// Which headers of its own offpath adds to responses.
     pub headers: ResponseHeaders,
+    /// What is masked on its traces.
+    pub redact: Redact,
     /// What the trace says besides the exchange itself.
     pub trace: RouteTrace,
 }
@@ -136,7 +138,7 @@ fn route(
     let capture = capture(&map.field("capture"));
     let sinks = sinks(&map.field("sinks"), &around.sinks);
     let headers = response_headers(&map.field("headers"));
-    redact(&map.field("redact"));
+    let redact = route_redact::read(&map.field("redact"));
     map.field("latency_budget").not_yet("null");
     // The faults of a nameless route's trace are worth knowing too.
     let trace_name = name.clone().unwrap_or_default();
@@ -149,6 +151,7 @@ fn route(
         capture,
         sinks,
         headers,
+        redact,
         trace,
     })
 }
@@ -195,14 +198,6 @@ fn response_headers(field: &Field<'_>) -> ResponseHeaders {
         overhead: header("overhead"),
         trace_id: header("trace_id"),
     }
-}
-
-fn redact(field: &Field<'_>) {
-    let map = field.map();
-    map.field("headers").not_yet("[]");
-    map.field("fields").not_yet("[]");
-    map.field("patterns").not_yet("[]");
-    map.field("replace").not_yet("[REDACTED]");
 }
 
 /// `all`, or a list of names.

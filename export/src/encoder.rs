@@ -42,6 +42,7 @@ pub(crate) struct Encoder {
     pub(crate) nice: i32,
     pub(crate) seconds: Histogram,
     pub(crate) defects: IntCounterVec,
+    pub(crate) redactions: IntCounterVec,
 }
 
 /// Where a route's traces go on.
@@ -129,6 +130,9 @@ impl Encoder {
         let (mut trace, defects) = (self.decode)(&exchange);
         drop(exchange);
         tokens.count(&trace);
+        for (rule, count) in trace.redactions.iter() {
+            self.redactions.with_label_values(&[rule]).inc_by(count);
+        }
         let mut defects: Vec<_> = defects.into_iter().map(Defect::as_str).collect();
         let trace_id = trace.id;
         let mut encodable = Encodable::new(&trace);

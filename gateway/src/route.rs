@@ -3,9 +3,11 @@
 use std::sync::Arc;
 
 use http::HeaderName;
-use offpath_config::{CaptureLevel, Config, ResponseHeaders, Source, TraceContextMode};
+use offpath_config::{
+    CaptureLevel, Config, Redact, RedactPattern, ResponseHeaders, Source, TraceContextMode,
+};
 use offpath_filters::Sampler;
-use offpath_trace::{self as trace, Level, Plan};
+use offpath_trace::{self as trace, Level, PatternRule, Plan, Redaction, Rules};
 
 use crate::metrics::{Metrics, RouteMetrics};
 use crate::upstream::Upstream;
@@ -72,8 +74,28 @@ fn plan(index: usize, route: &offpath_config::Route, level: Level) -> Plan {
         user: route.trace.user.iter().filter_map(source).collect(),
         session: route.trace.session.iter().filter_map(source).collect(),
         tags: route.trace.tags.iter().filter_map(tag).collect(),
+        redaction: redaction(&route.redact),
         decoded_max: route.capture.max_body,
     }
+}
+
+fn redaction(redact: &Redact) -> Redaction {
+    let text = |text: &Arc<str>| text.to_string();
+    let pattern = |pattern: &RedactPattern| match pattern {
+        RedactPattern::Named(name) => PatternRule::Named((*name).to_owned()),
+        RedactPattern::Custom { name, regex } => PatternRule::Custom {
+            name: text(name),
+            regex: text(regex),
+        },
+    };
+    let rules = Rules {
+        headers: redact.headers.iter().map(text).collect(),
+        fields: redact.fields.iter().map(text).collect(),
+        patterns: redact.patterns.iter().map(pattern).collect(),
+        replace: text(&redact.replace),
+        hash_key: redact.hash_key.as_ref().map(|key| key.expose().into()),
+    };
+    Redaction::new(&rules).expect("the configuration checked every rule")
 }
 
 /// Always `Some`: the configuration checked that the name is a header's.
