@@ -178,6 +178,7 @@ fn plan() -> Plan {
         tags: Vec::new(),
         decoded_max: MAX_BODY,
         redaction: offpath_trace::Redaction::default(),
+        statistics: false,
     }
 }
 

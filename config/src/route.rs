@@ -58,6 +58,8 @@ pub struct Capture {
     /// Bytes kept of one message's body at most, each of request and response; past it the
     /// message is marked truncated.
     pub max_body: usize,
+    /// Whether frames and tensors are told by least, greatest, mean and missing values.
+    pub statistics: bool,
 }
 
 /// How much of an exchange is kept.
@@ -187,6 +189,7 @@ fn capture(field: &Field<'_>) -> Capture {
     Capture {
         level: map.field("level").choice(CaptureLevel::Full, &levels),
         max_body: map.field("max_body").or(8 << 20, units::bytes),
+        statistics: map.field("statistics").or(false, units::boolean),
     }
 }
 

@@ -75,6 +75,7 @@ fn plan(index: usize, route: &offpath_config::Route, level: Level) -> Plan {
         session: route.trace.session.iter().filter_map(source).collect(),
         tags: route.trace.tags.iter().filter_map(tag).collect(),
         redaction: redaction(&route.redact),
+        statistics: route.capture.statistics,
         decoded_max: route.capture.max_body,
     }
 }

@@ -27,6 +27,8 @@ pub struct Plan {
     pub tags: Vec<(Arc<str>, Source)>,
     /// What is masked before anything is stored.
     pub redaction: Redaction,
+    /// Whether frames and tensors are told by least, greatest, mean and missing values.
+    pub statistics: bool,
     /// At most this much of one body is unpacked, in bytes.
     pub decoded_max: usize,
 }

@@ -74,6 +74,7 @@ impl Export {
             tags: Vec::new(),
             decoded_max: 1 << 20,
             redaction: offpath_trace::Redaction::default(),
+            statistics: false,
         });
         let door = Door {
             handle: handle.clone(),

@@ -17,6 +17,7 @@ fn plan() -> Arc<Plan> {
         tags: Vec::new(),
         decoded_max: 1 << 20,
         redaction: offpath_trace::Redaction::default(),
+        statistics: false,
     })
 }
 

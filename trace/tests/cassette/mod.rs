@@ -266,6 +266,7 @@ fn plan() -> Plan {
         tags: Vec::new(),
         decoded_max: 64 << 20,
         redaction: offpath_trace::Redaction::default(),
+        statistics: false,
     }
 }
 

@@ -15,6 +15,7 @@ use crate::{Exchange, Text};
 
 use super::frame::{Frame, INPUT, OUTPUT};
 use super::llm::{Fields, push_member};
+use super::statistics::Statistic;
 use super::{Reading, full};
 
 /// Tensors beyond this many are counted, not named.
@@ -49,8 +50,9 @@ pub(super) fn read(
     notes: &mut Notes,
 ) -> Reading {
     let (asked, answered) = (Fields::of(request), Fields::of(response));
-    let input = frame(request, &asked, "inputs");
-    let output = frame(response, &answered, "outputs");
+    let statistics = exchange.plan.statistics;
+    let input = frame(request, &asked, "inputs", statistics);
+    let output = frame(response, &answered, "outputs", statistics);
     let mut reading = Reading::of_request(exchange, request, input.as_ref(), notes);
     reading.outputs = content::of(response, &exchange.plan, output.as_ref(), notes);
     for (document, side) in [
@@ -85,7 +87,7 @@ pub(super) fn read(
 }
 
 /// The tensors of one side.
-fn frame(document: &Document, fields: &Fields<'_>, key: &str) -> Option<Frame> {
+fn frame(document: &Document, fields: &Fields<'_>, key: &str, statistics: bool) -> Option<Frame> {
     let list = fields.get(key).filter(|list| is_tensors(*list))?;
     let mut frame = Frame {
         format: match document.tail {
@@ -94,6 +96,7 @@ fn frame(document: &Document, fields: &Fields<'_>, key: &str) -> Option<Frame> {
         },
         ..Frame::default()
     };
+    let mut rest: &[u8] = document.tail.as_ref().map_or(&[], |tail| &tail.bytes);
     for tensor in list.elements().take(TENSORS_MAX) {
         let name = tensor.get("name").and_then(Raw::text).unwrap_or_default();
         frame
@@ -108,8 +111,66 @@ fn frame(document: &Document, fields: &Fields<'_>, key: &str) -> Option<Frame> {
         let axes = tensor.get("shape").into_iter().flat_map(Raw::elements);
         let axis = |axis: Raw<'_>| usize::try_from(axis.integer()?).ok();
         frame.tensors.push(axes.take(AXES_MAX).map(axis).collect());
+        if statistics {
+            frame.statistics.push(like(tensor, &kind, &mut rest));
+        }
     }
     Some(frame)
+}
+
+/// What a tensor's numbers are like; takes those of a binary one from the bytes that are left.
+fn like(tensor: Raw<'_>, kind: &str, rest: &mut &[u8]) -> Statistic {
+    let mut like = Statistic::default();
+    if let Some(data) = tensor.get("data") {
+        like.add(data);
+        return like;
+    }
+    let size = tensor
+        .get("parameters")
+        .and_then(|parameters| parameters.get("binary_data_size"))
+        .and_then(Raw::integer)
+        .and_then(|size| usize::try_from(size).ok());
+    let (values, tail) = rest.split_at(size.unwrap_or(0).min(rest.len()));
+    *rest = tail;
+    match kind {
+        "FP32" => each(
+            values,
+            |four| f64::from(f32::from_le_bytes(four)),
+            &mut like,
+        ),
+        "FP64" => each(values, f64::from_le_bytes, &mut like),
+        "INT8" => each(
+            values,
+            |[one]| f64::from(i8::from_le_bytes([one])),
+            &mut like,
+        ),
+        "UINT8" | "BOOL" => each(values, |[one]| f64::from(one), &mut like),
+        "INT16" => each(values, |two| f64::from(i16::from_le_bytes(two)), &mut like),
+        "UINT16" => each(values, |two| f64::from(u16::from_le_bytes(two)), &mut like),
+        "INT32" => each(
+            values,
+            |four| f64::from(i32::from_le_bytes(four)),
+            &mut like,
+        ),
+        "UINT32" => each(
+            values,
+            |four| f64::from(u32::from_le_bytes(four)),
+            &mut like,
+        ),
+        "INT64" => each(values, |eight| i64::from_le_bytes(eight) as f64, &mut like),
+        "UINT64" => each(values, |eight| u64::from_le_bytes(eight) as f64, &mut like),
+        // Half floats and strings are not looked at.
+        _ => {}
+    }
+    like
+}
+
+/// Adds every whole value, lowest byte first.
+fn each<const N: usize>(values: &[u8], number: impl Fn([u8; N]) -> f64, like: &mut Statistic) {
+    let (values, _) = values.as_chunks::<N>();
+    for value in values {
+        like.add_number(number(*value));
+    }
 }
 
 /// JSON with a member that tells of the bytes after it.

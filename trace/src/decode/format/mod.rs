@@ -18,6 +18,7 @@ mod llm;
 mod messages;
 mod responses;
 mod scoring;
+mod statistics;
 
 pub(crate) use frame::Frame;
 

@@ -120,3 +120,22 @@ fn a_torn_message_is_counted_and_said_to_be_torn() {
     );
     assert!(shown.contains(r#""truncated":true"#), "{shown}");
 }
+
+#[test]
+fn tensors_are_told_by_their_numbers_where_the_route_wants_it() {
+    let whole = [HEAD.as_bytes(), &[0, 0, 128, 63, 0, 0, 0, 64]].concat();
+    let answer = r#"{"outputs":[{"name":"y","shape":[2],"datatype":"INT64","data":[[0],[4]]}]}"#;
+    let asked = binary(&whole)
+        .response_body(body(&[answer.as_bytes()]))
+        .plan(|plan| plan.statistics = true);
+    Decoded::of(&asked).check_root(&[
+        (
+            "offpath.input.statistics",
+            r#"[{"name":"x","count":2,"nulls":0,"min":1,"max":2,"mean":1.5},{"name":"words","count":1,"nulls":0}]"#,
+        ),
+        (
+            "offpath.output.statistics",
+            r#"[{"name":"y","count":2,"nulls":0,"min":0,"max":4,"mean":2}]"#,
+        ),
+    ]);
+}

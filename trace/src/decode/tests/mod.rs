@@ -35,6 +35,7 @@ pub(super) fn exchange(path: &str, request: &str, response: &str) -> Exchange {
         tags: Vec::new(),
         decoded_max: 8 << 20,
         redaction: crate::Redaction::default(),
+        statistics: false,
     };
     let at = Duration::from_millis;
     Exchange {

@@ -39,11 +39,14 @@ pub(super) fn read(
     response: &Document,
     notes: &mut Notes,
 ) -> Reading {
+    let statistics = exchange.plan.statistics;
     let input = match request.media {
-        Media::Csv => csv::frame(request),
-        _ => KEYS.iter().find_map(|key| tabular::frame(request, key)),
+        Media::Csv => csv::frame(request, statistics),
+        _ => KEYS
+            .iter()
+            .find_map(|key| tabular::frame(request, key, statistics)),
     };
-    let output = tabular::frame(response, "predictions");
+    let output = tabular::frame(response, "predictions", statistics);
     let mut reading = Reading::of_request(exchange, request, input.as_ref(), notes);
     reading.outputs = content::of(response, &exchange.plan, output.as_ref(), notes);
     reading.root_type = "CHAIN";
