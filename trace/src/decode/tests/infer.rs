@@ -139,3 +139,19 @@ fn tensors_are_told_by_their_numbers_where_the_route_wants_it() {
         ),
     ]);
 }
+
+#[test]
+fn an_error_of_the_server_is_in_its_words() {
+    let refused = exchange(
+        "/v2/models/iris/infer",
+        HEAD,
+        r#"{"error":"model not ready"}"#,
+    )
+    .with(|exchange| {
+        exchange.response.as_mut().unwrap().status = StatusCode::SERVICE_UNAVAILABLE;
+    });
+    let decoded = Decoded::of(&refused);
+    assert_eq!(decoded.upstream("error.type"), "503");
+    let status = format!("{:?}", decoded.trace.spans[0].status);
+    assert!(status.contains("model not ready"), "{status}");
+}

@@ -6,6 +6,7 @@ mod golden;
 mod hostile;
 mod infer;
 mod models;
+mod partial;
 mod scoring;
 mod secrets;
 mod spans;
