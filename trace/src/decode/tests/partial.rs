@@ -203,7 +203,7 @@ fn the_manual_names_tests_that_there_are() {
                 .all(|byte| byte.is_ascii_lowercase() || byte == b'_');
         if is_test {
             let there = |source: &&str| source.contains(&format!("fn {name}("));
-            assert!(sources.iter().any(|source| there(source)), "{name}");
+            assert!(sources.iter().any(there), "{name}");
             named += 1;
         }
     }
