@@ -11,6 +11,8 @@ mod chat;
 mod cookbook;
 #[path = "mlflow/health.rs"]
 mod health;
+#[path = "mlflow/replay.rs"]
+mod replay;
 #[path = "mlflow/scoring.rs"]
 mod scoring;
 #[path = "mlflow/trouble.rs"]
