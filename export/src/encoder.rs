@@ -45,6 +45,7 @@ pub(crate) struct Encoder {
     pub(crate) nice: i32,
     pub(crate) seconds: Histogram,
     pub(crate) defects: IntCounterVec,
+    pub(crate) redactions: IntCounterVec,
 }
 
 /// Where a route's traces go on.
@@ -165,6 +166,9 @@ impl Encoder {
             fate.keep(because);
         }
         drop(exchange);
+        for (rule, count) in trace.redactions.iter() {
+            self.redactions.with_label_values(&[rule]).inc_by(count);
+        }
         fate.kept.then(|| self.encode_trace(trace, defects))
     }
 

@@ -21,6 +21,7 @@ pub(crate) struct Metrics {
     pub(crate) encode_seconds: Histogram,
     pub(crate) export_seconds: HistogramVec,
     pub(crate) defects: IntCounterVec,
+    pub(crate) redactions: IntCounterVec,
     pub(crate) tokens: IntCounterVec,
 }
 
@@ -67,6 +68,11 @@ impl Metrics {
                 "offpath_defects_total",
                 "Exchanges that were not as their format wants them.",
                 &["kind"],
+            )?,
+            redactions: counter(
+                "offpath_redactions_total",
+                "Values masked before a trace was sent, by the rule that found them.",
+                &["rule"],
             )?,
             tokens: counter(
                 "offpath_tokens_total",

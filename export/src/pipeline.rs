@@ -97,6 +97,7 @@ pub(crate) fn open_with(
         nice: export.encoders.nice,
         seconds: metrics.encode_seconds,
         defects: metrics.defects,
+        redactions: metrics.redactions,
     };
     let exporter = Some(exporter::spawn(workers, export.encoders.nice, stopping)?);
     let encoders = Vec::new();

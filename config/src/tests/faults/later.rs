@@ -5,10 +5,6 @@ use super::{check_route, check_top};
 #[test]
 fn what_is_not_yet_supported_is_refused() {
     let rows = [
-        ("redact: {headers: [x]}", "redact.headers"),
-        ("redact: {fields: [/a]}", "redact.fields"),
-        ("redact: {patterns: [email]}", "redact.patterns"),
-        ("redact: {replace: x}", "redact.replace"),
         ("latency_budget: {overhead_p99: 1ms}", "latency_budget"),
     ];
     for (put, path) in rows {

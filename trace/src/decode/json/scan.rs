@@ -33,6 +33,12 @@ pub(crate) fn document(bytes: &[u8]) -> Result<(), Fault> {
     }
 }
 
+/// Whether `bytes` are one JSON value and nothing else.
+pub(crate) fn is_document(bytes: &[u8]) -> bool {
+    let end = value(bytes, 0, &mut Seen::default());
+    end.is_ok_and(|end| space(bytes, end) >= bytes.len())
+}
+
 /// Whether Python's `json` reads `bytes`, or refuses them as it refuses any other text: MLflow
 /// tries it on every string, and what it raises for a fault of these two kinds loses the batch.
 pub(crate) fn is_harmless(bytes: &[u8]) -> bool {
@@ -48,6 +54,8 @@ pub(crate) struct Seen {
     /// `NaN` or an infinity. RFC 8259 has no such numbers, but Python writes and reads them, and
     /// with it most of those who send frames with missing values.
     pub(crate) non_finite: bool,
+    /// A string long enough to be an image, or the beginning of one.
+    pub(crate) long: bool,
 }
 
 /// Where the value that begins at or after `at` ends.
@@ -113,28 +121,53 @@ pub(super) fn counted(
             Some(_) => return Err(Fault::Malformed),
             None => return Err(Fault::Torn),
         };
-        loop {
-            let Some(object) = open.top() else {
-                return Ok(at);
-            };
-            at = space(bytes, at);
-            match bytes.get(at) {
-                Some(b',') => {
-                    *len += usize::from(open.depth == 1);
-                    at = space(bytes, at + 1);
-                    if object {
-                        at = key(bytes, at, seen)?;
-                    }
-                    break;
-                }
-                Some(b'}') if object => open.pop(),
-                Some(b']') if !object => open.pop(),
-                Some(_) => return Err(Fault::Malformed),
-                None => return Err(Fault::Torn),
-            }
-            *len += usize::from(open.depth == 0);
-            at += 1;
+        match after(bytes, at, &mut open, seen, len)? {
+            Next::Element(next) => at = next,
+            Next::End(end) => return Ok(end),
         }
+    }
+}
+
+/// What stands behind an element.
+enum Next {
+    /// Another, which begins there.
+    Element(usize),
+    /// Nothing: the outermost value ends there.
+    End(usize),
+}
+
+/// Past what ends at `at`: its comma, or the brackets that close behind it.
+#[inline]
+fn after(
+    bytes: &[u8],
+    mut at: usize,
+    open: &mut Open,
+    seen: &mut Seen,
+    len: &mut usize,
+) -> Result<Next, Fault> {
+    loop {
+        let Some(object) = open.top() else {
+            return Ok(Next::End(at));
+        };
+        at = space(bytes, at);
+        match bytes.get(at) {
+            Some(b',') => {
+                *len += usize::from(open.depth == 1);
+                let next = space(bytes, at + 1);
+                let next = if object {
+                    key(bytes, next, seen)?
+                } else {
+                    next
+                };
+                return Ok(Next::Element(next));
+            }
+            Some(b'}') if object => open.pop(),
+            Some(b']') if !object => open.pop(),
+            Some(_) => return Err(Fault::Malformed),
+            None => return Err(Fault::Torn),
+        }
+        *len += usize::from(open.depth == 0);
+        at += 1;
     }
 }
 
