@@ -85,6 +85,16 @@ fn a_target_that_is_down_is_exit_code_1_with_its_name_and_a_table() {
     assert!(stdout.contains("errors       connect: 1"), "{stdout}");
 }
 
+#[test]
+fn a_server_that_never_answers_is_exit_code_1_and_says_how_long_it_was_waited_for() {
+    // Connections wait in its queue; nobody takes them.
+    let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}/", silent.local_addr().unwrap());
+    let load = ["--rate", "20", "--duration", "100ms", "--timeout", "200ms"];
+    let says = "no whole response within 200ms of the intended start";
+    check_refused(&[["run", &url].as_slice(), &load].concat(), 1, says);
+}
+
 /// `loadtest upstream`, killed when dropped.
 struct Upstream {
     child: Child,
