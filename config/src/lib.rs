@@ -34,6 +34,7 @@ mod secret;
 mod service;
 mod similar;
 mod sink;
+mod spool;
 mod units;
 mod upstream;
 mod yaml;
@@ -56,6 +57,7 @@ pub use schema::schema;
 pub use secret::Secret;
 pub use service::{Admin, Log, LogFormat, LogLevel, Telemetry};
 pub use sink::{Compression, MlflowAuth, MlflowSink, OtlpSink, Sink, SinkHeader, SinkKind};
+pub use spool::{Spool, SpoolWhen};
 pub use upstream::{
     ClientIdentity, HostHeader, PathRewrite, Timeouts, Upstream, UpstreamHttp, UpstreamTls,
 };

@@ -6,12 +6,11 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use bytes::Bytes;
 use offpath_trace::{Defect, Exchange, Trace, TraceId, Value};
 use prometheus::{Histogram, IntCounter, IntCounterVec};
-use tokio::sync::mpsc;
 use tracing::{info, warn};
 
 use crate::DropReason;
@@ -19,8 +18,9 @@ use crate::budget::Ticket;
 use crate::handle::{Queue, Waiting};
 use crate::metrics::Metrics;
 use crate::otlp::Encodable;
+use crate::outlet::Outlet;
 use crate::preview::{TRACE_TOO_LARGE, shrink};
-use crate::record::{Parcel, Record};
+use crate::record::Record;
 
 /// An exchange to a trace: [`offpath_trace::decode`], but for tests.
 pub(crate) type Decode = fn(&Exchange) -> (Trace, Vec<Defect>);
@@ -47,7 +47,7 @@ pub(crate) struct Encoder {
 /// Where a route's traces go on.
 pub(crate) struct Lane {
     /// One per sink of the route, in the route's order.
-    pub(crate) inboxes: Vec<mpsc::Sender<Parcel>>,
+    pub(crate) outlets: Vec<Outlet>,
     pub(crate) tokens: Tokens,
 }
 
@@ -67,7 +67,7 @@ impl Encoder {
         lower_priority(self.nice);
         let mut refusing = false;
         let mut pause = LOOK_AGAIN;
-        while !self.queue.is_overdue() {
+        while !self.queue.is_over() {
             // Asked before the look: what was offered before the close is seen by it.
             let closed = self.queue.is_closed();
             match self.queue.pop() {
@@ -96,6 +96,7 @@ impl Encoder {
         else {
             return;
         };
+        let offered_ms = offered_ms(&exchange);
         let seconds = self.seconds.start_timer();
         // The exchange is taken, and with it ends its share of the capture budget.
         let encoded = catch_unwind(AssertUnwindSafe(|| self.encode(exchange, &lane.tokens)));
@@ -106,21 +107,19 @@ impl Encoder {
             .map(|(id, bytes)| {
                 Arc::new(Record {
                     trace_id: id,
+                    route: Arc::clone(account.route()),
                     bytes,
                     offered: since,
+                    offered_ms,
                     encoded: Instant::now(),
-                    _ticket: ticket,
+                    _ticket: Some(ticket),
                 })
             });
-        for (claim, inbox) in account.claims().zip(&lane.inboxes) {
+        let ending = self.queue.is_overdue();
+        for (claim, outlet) in account.claims().zip(&lane.outlets) {
             match &record {
                 Err(reason) => claim.dropped(*reason),
-                // An inbox holds as many as there are tickets, and closes only when its worker
-                // is gone; then the claim, let go of, counts as `shutdown`.
-                Ok(record) => drop(inbox.try_send(Parcel {
-                    record: Arc::clone(record),
-                    claim,
-                })),
+                Ok(record) => outlet.leave(record, claim, ending),
             }
         }
     }
@@ -215,6 +214,15 @@ impl Tokens {
             }
         }
     }
+}
+
+/// When the exchange ended, in milliseconds since 1970.
+fn offered_ms(exchange: &Exchange) -> u64 {
+    let ended = exchange.timing.start.checked_add(exchange.timing.end);
+    let since = ended.and_then(|end| end.duration_since(SystemTime::UNIX_EPOCH).ok());
+    since.map_or(0, |since| {
+        u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+    })
 }
 
 /// Makes the calling thread yield to the others: on Linux, niceness belongs to a thread.

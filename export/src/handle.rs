@@ -8,9 +8,9 @@
 //! sink that no wake-up would speed up.
 
 use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::thread::Thread;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use crossbeam_queue::ArrayQueue;
 use offpath_trace::{Chunk, Exchange};
@@ -18,6 +18,7 @@ use offpath_trace::{Chunk, Exchange};
 use crate::accounting::Account;
 use crate::budget::{Budget, Ticket};
 use crate::health::Health;
+use crate::shelf::Shelf;
 use crate::status::QueueStatus;
 use crate::{DropReason, Status};
 
@@ -31,15 +32,21 @@ pub struct Handle {
 pub(crate) struct Queue {
     ring: ArrayQueue<Box<Waiting>>,
     pub(crate) budget: Arc<Budget>,
-    /// By `Plan::index`.
-    pub(crate) accounts: Vec<Account>,
-    pub(crate) health: Vec<Arc<Health>>,
+    /// By `Plan::index`; behind them those of routes that are gone.
+    pub(crate) accounts: Vec<Arc<Account>>,
+    pub(crate) destinations: Vec<Destination>,
     /// Whether an offer was refused since an encoder last looked: they log the edge.
     pub(crate) refusing: AtomicBool,
     state: AtomicU8,
-    /// When encoders leave, whatever is in the ring; set with the close.
-    stop_at: OnceLock<Instant>,
+    /// Until when traces are sent; set with the close, and perhaps moved forward.
+    stop_at: Mutex<Option<Instant>>,
     encoders: OnceLock<Vec<Thread>>,
+}
+
+/// A destination as `/status` sees it.
+pub(crate) struct Destination {
+    pub(crate) health: Arc<Health>,
+    pub(crate) shelf: Option<Arc<Shelf>>,
 }
 
 /// An exchange in the ring.
@@ -48,6 +55,9 @@ pub(crate) struct Waiting {
     pub(crate) ticket: Ticket,
     pub(crate) since: Instant,
 }
+
+/// After the time to send, encoders have this long to bring what is left to disk.
+const SPOOLING: Duration = Duration::from_secs(10);
 
 const OPEN: u8 = 0;
 /// No offer is taken any more; encoders finish what is there.
@@ -74,13 +84,14 @@ impl Handle {
             max_traces: budget.max_traces,
             max_bytes: budget.max_bytes,
         };
-        let routes = self.queue.accounts.iter().map(Account::status).collect();
-        let destinations = self
-            .queue
-            .health
-            .iter()
-            .map(|health| health.status())
-            .collect();
+        let accounts = self.queue.accounts.iter();
+        let routes = accounts.map(|account| account.status()).collect();
+        let destination = |destination: &Destination| {
+            let mut status = destination.health.status();
+            status.spool = destination.shelf.as_ref().map(|shelf| shelf.status());
+            status
+        };
+        let destinations = self.queue.destinations.iter().map(destination).collect();
         Status {
             queue,
             routes,
@@ -92,17 +103,17 @@ impl Handle {
 impl Queue {
     pub(crate) fn new(
         budget: Arc<Budget>,
-        accounts: Vec<Account>,
-        health: Vec<Arc<Health>>,
+        accounts: Vec<Arc<Account>>,
+        destinations: Vec<Destination>,
     ) -> Arc<Self> {
         Arc::new(Self {
             ring: ArrayQueue::new(budget.max_traces.max(1)),
             budget,
             accounts,
-            health,
+            destinations,
             refusing: AtomicBool::new(false),
             state: AtomicU8::new(OPEN),
-            stop_at: OnceLock::new(),
+            stop_at: Mutex::new(None),
             encoders: OnceLock::new(),
         })
     }
@@ -168,14 +179,28 @@ impl Queue {
         self.state.load(Ordering::SeqCst) != OPEN
     }
 
-    /// Whether the encoders' time is up.
+    /// Whether the time to send is up.
     pub(crate) fn is_overdue(&self) -> bool {
-        self.stop_at.get().is_some_and(|at| Instant::now() >= *at)
+        self.is_past(Duration::ZERO)
     }
 
-    /// Takes no more offers and lets the encoders know until when they may work.
+    /// Whether the encoders' time is up: with a disk they go on for a while.
+    pub(crate) fn is_over(&self) -> bool {
+        let on_disk = self.destinations.iter().any(|found| found.shelf.is_some());
+        self.is_past(if on_disk { SPOOLING } else { Duration::ZERO })
+    }
+
+    fn is_past(&self, more: Duration) -> bool {
+        let stop_at = *self.stop_at.lock().unwrap_or_else(PoisonError::into_inner);
+        self.is_closed() && stop_at.is_some_and(|at| Instant::now() >= at + more)
+    }
+
+    /// Takes no more offers and lets the encoders know until when traces are sent. Called again,
+    /// the earlier time holds.
     pub(crate) fn close(&self, stop_at: Instant) {
-        self.stop_at.get_or_init(|| stop_at);
+        let mut at = self.stop_at.lock().unwrap_or_else(PoisonError::into_inner);
+        *at = Some(at.map_or(stop_at, |before| before.min(stop_at)));
+        drop(at);
         self.state.fetch_max(CLOSED, Ordering::SeqCst);
         self.wake();
     }

@@ -23,13 +23,19 @@ mod encoder;
 mod exporter;
 mod handle;
 mod health;
+mod ledger;
 mod metrics;
 mod otlp;
+mod otlp_read;
+mod outlet;
 mod pipeline;
 mod preview;
 mod record;
+mod rescue;
 mod retry;
+mod shelf;
 mod sink;
+mod spool;
 mod status;
 #[cfg(test)]
 mod tests;
@@ -37,8 +43,12 @@ mod worker;
 
 pub use accounting::DropReason;
 pub use handle::Handle;
-pub use pipeline::{Drained, OpenError, Pipeline, open};
+pub use otlp_read::otlp_json;
+pub use pipeline::{Drained, Hurry, OpenError, Pipeline, open};
+pub use rescue::rescue;
 pub use sink::{ClientError, ReadError, Reader, StoredSpan, StoredTrace};
+pub use spool::{ShelfView, SpoolError, SpoolView, SpooledTrace};
 pub use status::{
-    DestinationState, DestinationStatus, Pending, QueueStatus, RouteSink, RouteStatus, Status,
+    DestinationState, DestinationStatus, Pending, QueueStatus, RouteSink, RouteStatus, SinceStart,
+    SpoolStatus, Status,
 };

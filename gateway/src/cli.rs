@@ -9,7 +9,7 @@ use offpath_config::{Config, Env};
 use tracing::{info, warn};
 
 use crate::serve::Serving;
-use crate::{demo, log, serve};
+use crate::{demo, log, serve, spool};
 
 /// Exit code for a command or configuration that is wrong (`EX_USAGE` of sysexits.h).
 const USAGE: u8 = 64;
@@ -30,6 +30,9 @@ enum Command {
     Validate(Validate),
     /// See it work: a model endpoint, offpath before it, traffic, and a real MLflow.
     Demo(demo::Options),
+    /// Look at the traces on disk, or get them out.
+    #[command(subcommand)]
+    Spool(spool::Command),
     /// Print the JSON Schema of the configuration.
     Schema,
 }
@@ -60,7 +63,8 @@ pub fn main(cli: Cli) -> ExitCode {
         Command::Validate(validate) => {
             with_config(&validate.file, |config| describe(config, &validate))
         }
-        Command::Demo(options) => demo(options),
+        Command::Demo(options) => or_fail(demo::run(options)),
+        Command::Spool(command) => or_fail(spool::run(command)),
         Command::Schema => {
             println!("{}", offpath_config::schema());
             ExitCode::SUCCESS
@@ -95,8 +99,8 @@ fn run(config: &Config) -> ExitCode {
     }
 }
 
-fn demo(options: demo::Options) -> ExitCode {
-    demo::run(options).unwrap_or_else(|error| {
+fn or_fail(ran: anyhow::Result<ExitCode>) -> ExitCode {
+    ran.unwrap_or_else(|error| {
         eprintln!("offpath: {error:#}");
         ExitCode::FAILURE
     })

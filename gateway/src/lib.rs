@@ -17,6 +17,8 @@ mod ops;
 mod proxy;
 mod route;
 mod serve;
+mod signals;
+mod spool;
 mod upstream;
 
 pub use cli::{Cli, main};

@@ -132,9 +132,10 @@ pub(crate) fn wait(handle: &Handle, enough: impl Fn(&[RouteSink]) -> bool) -> Ve
 }
 
 /// kept = exported + dropped + pending. In motion, for a moment, it need not hold.
-fn balances(sink: &RouteSink) -> bool {
+pub(crate) fn balances(sink: &RouteSink) -> bool {
     let dropped: u64 = sink.dropped.values().sum();
-    sink.kept == sink.exported + dropped + sink.pending.queue + sink.pending.in_flight
+    let pending = sink.pending;
+    sink.kept == sink.exported + dropped + pending.queue + pending.spool + pending.in_flight
 }
 
 /// The id as sinks are sent it.
