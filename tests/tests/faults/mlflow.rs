@@ -1,0 +1,1 @@
+//! A real MLflow that goes away under load and comes back.
