@@ -93,7 +93,12 @@ impl Collector {
         let script: Arc<Script> = Arc::new(script);
         let count = Arc::new(AtomicUsize::new(0));
         let endpoint = Upstream::script_at(address, move |_, wire| {
-            take(wire, Arc::clone(&kept), Arc::clone(&script), Arc::clone(&count))
+            take(
+                wire,
+                Arc::clone(&kept),
+                Arc::clone(&script),
+                Arc::clone(&count),
+            )
         })
         .await;
         Self { endpoint, spans }

@@ -28,7 +28,10 @@ use serde_json::Value;
 
 /// One figure of an account; 0 where it is not there.
 fn number(account: &Value, pointer: &str) -> u64 {
-    account.pointer(pointer).and_then(Value::as_u64).unwrap_or(0)
+    account
+        .pointer(pointer)
+        .and_then(Value::as_u64)
+        .unwrap_or(0)
 }
 
 fn dropped(account: &Value) -> u64 {
@@ -67,7 +70,9 @@ async fn keep(client: &mut Wire, body: &str) -> String {
 
 fn post(body: &str) -> String {
     let length = body.len();
-    format!("POST /v1 HTTP/1.1\r\nhost: a\r\ncontent-type: text/plain\r\ncontent-length: {length}\r\n\r\n{body}")
+    format!(
+        "POST /v1 HTTP/1.1\r\nhost: a\r\ncontent-type: text/plain\r\ncontent-length: {length}\r\n\r\n{body}"
+    )
 }
 
 fn id(head: &offpath_tests::Head) -> String {
@@ -98,7 +103,9 @@ fn said(output: &Output) -> String {
 
 /// The segments of a spool.
 fn segments(folder: &Path) -> Vec<PathBuf> {
-    let shelves = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    let shelves = std::fs::read_dir(folder)
+        .unwrap()
+        .map(|entry| entry.unwrap().path());
     let files = shelves
         .filter(|path| path.is_dir())
         .flat_map(|shelf| std::fs::read_dir(shelf).unwrap())

@@ -99,6 +99,10 @@ async fn past_the_quota_the_newest_are_dropped_and_users_see_nothing() {
         .map(|segment| fs::metadata(segment).unwrap().len())
         .sum();
     assert!(on_disk <= 1 << 20, "{on_disk}");
-    assert_eq!(pending(&account) + super::dropped(&account), 120, "{account}");
+    assert_eq!(
+        pending(&account) + super::dropped(&account),
+        120,
+        "{account}"
+    );
     assert!(said(&spool("ls", folder.path())).contains("traces wait"));
 }

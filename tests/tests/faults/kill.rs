@@ -80,7 +80,11 @@ async fn fifty_kills_cost_nothing_that_was_written() {
     let times = collector.times();
     let twice: Vec<_> = times.iter().filter(|(_, times)| **times != 1).collect();
     assert!(twice.is_empty(), "{twice:?}");
-    assert_eq!(super::number(&account, "/exported"), times.len() as u64, "{listed}");
+    assert_eq!(
+        super::number(&account, "/exported"),
+        times.len() as u64,
+        "{listed}"
+    );
     // With a sink that takes: what was under way at the kill may come again, under its id.
     drop(gateway);
     for _ in 0..KILLS / 2 {
@@ -94,10 +98,19 @@ async fn fifty_kills_cost_nothing_that_was_written() {
     settled(&gateway, super::number(&account, "/kept")).await;
     let times = collector.times();
     let lost: Vec<_> = owed.iter().filter(|id| !times.contains_key(*id)).collect();
-    assert!(lost.is_empty(), "{} of {} are lost: {lost:?}", lost.len(), owed.len());
+    assert!(
+        lost.is_empty(),
+        "{} of {} are lost: {lost:?}",
+        lost.len(),
+        owed.len()
+    );
     assert!(owed.len() > 100, "{}", owed.len());
     // What died before it was written is counted, and what was delivered is counted once.
     let crashed = super::number(&account, "/dropped/crash");
     assert_eq!(super::dropped(&account), crashed, "{account}");
-    assert_eq!(super::number(&account, "/exported"), times.len() as u64, "{account}");
+    assert_eq!(
+        super::number(&account, "/exported"),
+        times.len() as u64,
+        "{account}"
+    );
 }

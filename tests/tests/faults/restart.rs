@@ -28,15 +28,23 @@ async fn what_the_sink_did_not_take_waits_on_disk_for_the_next_start_and_arrives
         let stopped = gateway.terminate().await;
         assert!(stopped.status.success(), "{stopped:?}");
         // A sink that fails is not waited for.
-        assert!(begun.elapsed() < Duration::from_secs(4), "{:?}", begun.elapsed());
+        assert!(
+            begun.elapsed() < Duration::from_secs(4),
+            "{:?}",
+            begun.elapsed()
+        );
         let listed = said(&spool("ls", folder.path()));
         assert!(listed.ends_with("60 traces wait\n"), "{listed}");
         assert!(spool("verify", folder.path()).status.success());
         let exported = said(&spool("export", folder.path()));
-        assert!(ids.iter().all(|id| exported.contains(id.as_str())), "{exported}");
+        assert!(
+            ids.iter().all(|id| exported.contains(id.as_str())),
+            "{exported}"
+        );
 
         let collector = Collector::start().await;
-        let endpoint = json!({"type": "otlp", "endpoint": collector.endpoint(), "compression": "none"});
+        let endpoint =
+            json!({"type": "otlp", "endpoint": collector.endpoint(), "compression": "none"});
         let setup = nowhere(&upstream, folder.path(), when);
         let gateway = setup.set("export/sinks/nowhere", endpoint).start().await;
         let account = settled(&gateway, 60).await;
@@ -62,7 +70,10 @@ async fn a_second_signal_ends_the_process_at_once_with_everything_on_disk() {
     let sink = Upstream::hanging().await;
     let setup = nowhere(&upstream, folder.path(), "overflow")
         .set("limits/drain", "1h")
-        .set("export/sinks/nowhere/endpoint", format!("{}/v1/traces", sink.url()));
+        .set(
+            "export/sinks/nowhere/endpoint",
+            format!("{}/v1/traces", sink.url()),
+        );
     let gateway = setup.start().await;
     let mut client = Wire::connect(gateway.address()).await;
     client.send("GET /v1 HTTP/1.1\r\nhost: a\r\n\r\n").await;
@@ -76,9 +87,16 @@ async fn a_second_signal_ends_the_process_at_once_with_everything_on_disk() {
     gateway.ask_to_stop();
     let stopped = gateway.stopped().await;
     assert!(stopped.status.success(), "{stopped:?}");
-    assert!(begun.elapsed() < Duration::from_secs(3), "{:?}", begun.elapsed());
+    assert!(
+        begun.elapsed() < Duration::from_secs(3),
+        "{:?}",
+        begun.elapsed()
+    );
     let exported = said(&spool("export", folder.path()));
-    assert!(exported.contains(&id) && exported.contains("shutdown"), "{exported}");
+    assert!(
+        exported.contains(&id) && exported.contains("shutdown"),
+        "{exported}"
+    );
 }
 
 #[tokio::test]
@@ -89,7 +107,10 @@ async fn a_signal_while_the_export_drains_sends_it_to_disk() {
     let setup = nowhere(&upstream, folder.path(), "overflow")
         .set("limits/drain", "1h")
         .set("export/batch/linger", "1ms")
-        .set("export/sinks/nowhere/endpoint", format!("{}/v1/traces", sink.url()));
+        .set(
+            "export/sinks/nowhere/endpoint",
+            format!("{}/v1/traces", sink.url()),
+        );
     let gateway = setup.start().await;
     gateway.exchange(post("word")).await;
     gateway
@@ -99,13 +120,20 @@ async fn a_signal_while_the_export_drains_sends_it_to_disk() {
     gateway.ask_to_stop();
     offpath_tests::eventually("the listeners to be closed", async || {
         let address = gateway.address();
-        tokio::net::TcpStream::connect(address).await.is_err().then_some(())
+        tokio::net::TcpStream::connect(address)
+            .await
+            .is_err()
+            .then_some(())
     })
     .await;
     let begun = Instant::now();
     gateway.ask_to_stop();
     assert!(gateway.stopped().await.status.success());
-    assert!(begun.elapsed() < Duration::from_secs(4), "{:?}", begun.elapsed());
+    assert!(
+        begun.elapsed() < Duration::from_secs(4),
+        "{:?}",
+        begun.elapsed()
+    );
     assert!(said(&spool("ls", folder.path())).ends_with("1 traces wait\n"));
 }
 
@@ -119,7 +147,9 @@ async fn a_spool_is_drained_without_a_proxy() {
     for _ in 0..10 {
         ids.push(keep(&mut client, "word").await);
     }
-    gateway.account(|account| number(account, "/kept") == 10 && balances(account)).await;
+    gateway
+        .account(|account| number(account, "/kept") == 10 && balances(account))
+        .await;
     assert!(gateway.terminate().await.status.success());
     let collector = Collector::start().await;
     let config = json!({

@@ -30,10 +30,8 @@ async fn send(gateway: &Gateway, count: usize) -> Vec<String> {
 async fn check_nothing_lost(reactions: &'static [Reaction], when: Option<&str>) {
     let upstream = Upstream::echo().await;
     let folder = tempfile::tempdir().unwrap();
-    let collector = Collector::reacting(|nth, _| {
-        reactions.get(nth).copied().unwrap_or(Reaction::Take)
-    })
-    .await;
+    let collector =
+        Collector::reacting(|nth, _| reactions.get(nth).copied().unwrap_or(Reaction::Take)).await;
     let mut setup = before(&upstream, &collector);
     if let Some(when) = when {
         setup = setup.spool(folder.path(), when);
@@ -110,7 +108,10 @@ async fn one_trace_that_the_sink_refuses_costs_that_one() {
         ids.retain(|id| *id != poisoned);
         check_each_once(&collector, &ids);
         let log = gateway.log();
-        assert!(log.contains("Sink rejected traces") && log.contains(&poisoned), "{log}");
+        assert!(
+            log.contains("Sink rejected traces") && log.contains(&poisoned),
+            "{log}"
+        );
     }
 }
 
@@ -122,7 +123,10 @@ async fn a_slow_sink_delays_neither_users_nor_another_sink() {
     let fast = Collector::start().await;
     let otlp = |collector: &Collector| json!({"type": "otlp", "endpoint": collector.endpoint(), "compression": "none"});
     let setup = before(&upstream, &fast)
-        .set("export/sinks", json!({"slow": otlp(&slow), "fast": otlp(&fast)}))
+        .set(
+            "export/sinks",
+            json!({"slow": otlp(&slow), "fast": otlp(&fast)}),
+        )
         .set("export/queue/max_traces", 64)
         .set("limits/drain", "100ms")
         .spool(folder.path(), "overflow");

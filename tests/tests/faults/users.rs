@@ -14,12 +14,24 @@ const RESPONSE: &str = "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntr
 /// All that a client sees, but for offpath's own fields.
 async fn seen(gateway: &Gateway) -> (Option<(u16, Vec<(String, String)>)>, Bytes) {
     let mut client = Wire::connect(gateway.address()).await;
-    client.send(post("word")).await;
+    client
+        .send("POST /v1 HTTP/1.1\r\nhost: a\r\nconnection: close\r\ncontent-length: 4\r\n\r\nword")
+        .await;
     let head = client.try_head().await.map(|head| {
         let status = head.status();
-        let own = ["server-timing", "x-offpath-overhead-us", "x-offpath-trace-id", "date"];
+        let own = [
+            "server-timing",
+            "x-offpath-overhead-us",
+            "x-offpath-trace-id",
+            "date",
+        ];
         let fields = head.fields.into_iter();
-        (status, fields.filter(|(name, _)| !own.contains(&&*name.to_lowercase())).collect())
+        (
+            status,
+            fields
+                .filter(|(name, _)| !own.contains(&&*name.to_lowercase()))
+                .collect(),
+        )
     });
     // An answer of offpath's own names its trace.
     let body = client.rest().await;
@@ -34,19 +46,28 @@ async fn an_upstream_that_dies_at_any_byte_looks_the_same_with_capture_and_witho
     let upstream = Upstream::script(move |_, mut wire| {
         let bytes = RESPONSE.as_bytes()[..at.load(SeqCst)].to_vec();
         async move {
-            let Some(head) = wire.try_head().await else { return };
+            let Some(head) = wire.try_head().await else {
+                return;
+            };
             wire.body(&head).await;
             wire.send(bytes).await;
         }
     })
     .await;
     let collector = Collector::start().await;
-    let with = Gateway::before(upstream.url()).collect(&collector).start().await;
+    let with = Gateway::before(upstream.url())
+        .collect(&collector)
+        .start()
+        .await;
     let off = Gateway::before(upstream.url()).set("routes/0/capture/level", "off");
     let without = off.start().await;
     for bytes in 0..=RESPONSE.len() {
         cut.store(bytes, SeqCst);
-        assert_eq!(strip(seen(&with).await), strip(seen(&without).await), "cut after {bytes} bytes");
+        assert_eq!(
+            strip(seen(&with).await),
+            strip(seen(&without).await),
+            "cut after {bytes} bytes"
+        );
     }
     let account = settled(&with, RESPONSE.len() as u64 + 1).await;
     assert_eq!(dropped(&account), 0, "{account}");
@@ -69,15 +90,20 @@ async fn clients_that_leave_in_any_phase_are_recorded_and_cost_nothing() {
     let upstream = Upstream::script(|_, mut wire| async move {
         while let Some(head) = wire.try_head().await {
             wire.body(&head).await;
-            wire.send("HTTP/1.1 200 OK\r\ncontent-type: text/plain\r\ncontent-length: 8\r\n\r\nhalf")
-                .await;
+            wire.send(
+                "HTTP/1.1 200 OK\r\ncontent-type: text/plain\r\ncontent-length: 8\r\n\r\nhalf",
+            )
+            .await;
             tokio::time::sleep(std::time::Duration::from_millis(30)).await;
             wire.send("half").await;
         }
     })
     .await;
     let collector = Collector::start().await;
-    let gateway = Gateway::before(upstream.url()).collect(&collector).start().await;
+    let gateway = Gateway::before(upstream.url())
+        .collect(&collector)
+        .start()
+        .await;
     let request = post("word");
     // After each byte of the request, and in each part of the response.
     let head_bytes = request.find("\r\n\r\n").unwrap() + 4;
@@ -127,6 +153,7 @@ async fn a_thousand_streams_at_one_time_are_whole_and_recorded() {
     let collector = Collector::start().await;
     let folder = tempfile::tempdir().unwrap();
     let setup = Gateway::before(upstream.url()).collect(&collector);
+    let setup = setup.set("upstreams/model/timeouts/connect", "30s");
     let gateway = setup.spool(folder.path(), "overflow").start().await;
     let address = gateway.address();
     let mut clients = JoinSet::new();
@@ -138,7 +165,10 @@ async fn a_thousand_streams_at_one_time_are_whole_and_recorded() {
     }
     while let Some(client) = clients.join_next().await {
         let (head, body) = client.unwrap();
-        assert_eq!((head.status(), &body[..]), (200, &b"data: one\n\ndata: two\n\n"[..]));
+        assert_eq!(
+            (head.status(), &body[..]),
+            (200, &b"data: one\n\ndata: two\n\n"[..])
+        );
     }
     let account = settled(&gateway, STREAMS as u64).await;
     assert_eq!(dropped(&account), 0, "{account}");
