@@ -12,6 +12,7 @@ use offpath_config::Route;
 use offpath_trace::KeptBecause;
 use prometheus::IntCounter;
 
+use crate::degrade::Counters;
 use crate::ledger::{Claim, Ledger};
 use crate::metrics::Metrics;
 use crate::status::RouteStatus;
@@ -80,6 +81,7 @@ pub(crate) struct Account {
     /// What the counter of kept traces began with.
     kept_before: OnceLock<u64>,
     ledgers: Vec<Arc<Ledger>>,
+    pub(crate) degraded: Counters,
 }
 
 impl Account {
@@ -104,6 +106,7 @@ impl Account {
             kept_ratio: metrics.kept.with_label_values(&[&**route, because]),
             kept_before: OnceLock::new(),
             ledgers: sinks.iter().map(ledger).collect(),
+            degraded: Counters::new(route, metrics),
         }
     }
 

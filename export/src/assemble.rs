@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Instant;
 
-use offpath_config::{Config, ExperimentRef, Export, Route, SinkKind, Spool};
+use offpath_config::{CaptureLevel, Config, ExperimentRef, Export, Route, SinkKind, Spool};
 use tokio::sync::{mpsc, watch};
 use tracing::{error, warn};
 
@@ -82,6 +82,7 @@ impl<'a> Destinations<'a> {
         Ok(Lane {
             outlets,
             tokens: Tokens::new(&route.name, self.metrics),
+            keeps_contents: route.capture.level == CaptureLevel::Full,
         })
     }
 

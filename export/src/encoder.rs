@@ -9,12 +9,13 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant, SystemTime};
 
 use bytes::Bytes;
-use offpath_trace::{Defect, Exchange, Trace, TraceId, Value};
+use offpath_trace::{Defect, Exchange, Level, Trace, TraceId, Value};
 use prometheus::{Histogram, IntCounter, IntCounterVec};
 use tracing::{info, warn};
 
 use crate::DropReason;
-use crate::budget::Ticket;
+use crate::accounting::Account;
+use crate::degrade::{Degraded, without_contents};
 use crate::handle::{Queue, Waiting};
 use crate::metrics::Metrics;
 use crate::otlp::Encodable;
@@ -49,16 +50,39 @@ pub(crate) struct Lane {
     /// One per sink of the route, in the route's order.
     pub(crate) outlets: Vec<Outlet>,
     pub(crate) tokens: Tokens,
+    /// Whether its configuration asks for contents.
+    pub(crate) keeps_contents: bool,
 }
 
 /// A route's token counters, by the attribute that holds the figure.
 pub(crate) struct Tokens(Vec<(&'static str, IntCounter)>);
 
-/// A trace that is encoded, and what was found on the way.
+/// A trace that is encoded.
 struct Encoded {
     trace_id: TraceId,
     bytes: Bytes,
-    defects: Vec<&'static str>,
+}
+
+/// The records of one exchange, by why they have no contents.
+struct Records(Vec<(Option<Degraded>, Arc<Record>)>);
+
+impl Records {
+    fn get(&self, why: Option<Degraded>) -> Option<&Arc<Record>> {
+        let found = self.0.iter().find(|(known, _)| *known == why);
+        found.map(|(_, record)| record)
+    }
+}
+
+fn bytes_of(encoded: &[(Option<Degraded>, Encoded)]) -> usize {
+    let bytes = |(_, encoded): &(_, Encoded)| encoded.bytes.len() + size_of::<Record>();
+    encoded.iter().map(bytes).sum()
+}
+
+impl Lane {
+    /// Why an exchange came without contents.
+    fn metadata_because(&self) -> Option<Degraded> {
+        self.keeps_contents.then_some(Degraded::Latency)
+    }
 }
 
 impl Encoder {
@@ -86,48 +110,122 @@ impl Encoder {
     }
 
     fn handle(&self, waiting: Waiting) {
-        let Waiting {
-            exchange,
-            mut ticket,
-            since,
-        } = waiting;
-        let index = exchange.plan.index;
+        let index = waiting.exchange.plan.index;
         let (Some(account), Some(lane)) = (self.queue.accounts.get(index), self.lanes.get(index))
         else {
             return;
         };
-        let offered_ms = offered_ms(&exchange);
+        let mut wanted = self.wanted(&waiting, lane);
         let seconds = self.seconds.start_timer();
         // The exchange is taken, and with it ends its share of the capture budget.
-        let encoded = catch_unwind(AssertUnwindSafe(|| self.encode(exchange, &lane.tokens)));
+        let encoded = catch_unwind(AssertUnwindSafe(|| {
+            self.records(waiting, account, lane, &mut wanted)
+        }));
         drop(seconds);
-        let encoded = encoded.unwrap_or(Err(DropReason::EncodePanic));
-        let record = encoded
-            .and_then(|encoded| self.record(encoded, &mut ticket))
-            .map(|(id, bytes)| {
-                Arc::new(Record {
-                    trace_id: id,
-                    route: Arc::clone(account.route()),
-                    bytes,
-                    offered: since,
-                    offered_ms,
-                    encoded: Instant::now(),
-                    _ticket: Some(ticket),
-                })
-            });
+        let records = encoded.unwrap_or(Err(DropReason::EncodePanic));
         let ending = self.queue.is_overdue();
-        for (claim, outlet) in account.claims().zip(&lane.outlets) {
-            match &record {
-                Err(reason) => claim.dropped(*reason),
+        for ((claim, outlet), why) in account.claims().zip(&lane.outlets).zip(&wanted) {
+            let record = match &records {
+                Err(reason) => Err(*reason),
+                Ok(records) => records.get(*why).ok_or(DropReason::EncodePanic),
+            };
+            match record {
+                Err(reason) => claim.dropped(reason),
                 Ok(record) => outlet.leave(record, claim, ending),
             }
         }
     }
 
-    fn encode(&self, exchange: Exchange, tokens: &Tokens) -> Result<Encoded, DropReason> {
-        let (mut trace, defects) = (self.decode)(&exchange);
+    /// For each of a route's sinks, why it gets the trace without contents.
+    fn wanted(&self, waiting: &Waiting, lane: &Lane) -> Vec<Option<Degraded>> {
+        let exchange = &waiting.exchange;
+        let for_all = match (waiting.degraded, exchange.plan.level) {
+            (Some(why), _) => Some(why),
+            (None, Level::Metadata) => return vec![lane.metadata_because(); lane.outlets.len()],
+            (None, Level::Full) => self.queue.budget.is_tight().then_some(Degraded::Queue),
+        };
+        let outlets = lane.outlets.iter();
+        outlets
+            .map(|outlet| for_all.or_else(|| outlet.is_tight().then_some(Degraded::Spool)))
+            .collect()
+    }
+
+    /// The records that are wanted, with contents, without, or both. Where they do not fit into
+    /// the queue, all that are wanted is without; `wanted` says so then.
+    fn records(
+        &self,
+        waiting: Waiting,
+        account: &Account,
+        lane: &Lane,
+        wanted: &mut [Option<Degraded>],
+    ) -> Result<Records, DropReason> {
+        let Waiting {
+            mut exchange,
+            mut ticket,
+            since,
+            ..
+        } = waiting;
+        let offered_ms = offered_ms(&exchange);
+        let mut encoded = self.variants(&mut exchange, account, Some(&lane.tokens), wanted)?;
+        if !ticket.resize(bytes_of(&encoded)) {
+            if !wanted.contains(&None) {
+                return Err(DropReason::QueueBytes);
+            }
+            wanted.fill(Some(Degraded::Queue));
+            encoded = self.variants(&mut exchange, account, None, wanted)?;
+            if !ticket.resize(bytes_of(&encoded)) {
+                return Err(DropReason::QueueBytes);
+            }
+        }
         drop(exchange);
-        tokens.count(&trace);
+        let ticket = Arc::new(ticket);
+        let record = |(why, encoded): (Option<Degraded>, Encoded)| {
+            let record = Record {
+                trace_id: encoded.trace_id,
+                route: Arc::clone(account.route()),
+                bytes: encoded.bytes,
+                offered: since,
+                offered_ms,
+                encoded: Instant::now(),
+                _ticket: Some(Arc::clone(&ticket)),
+            };
+            (why, Arc::new(record))
+        };
+        Ok(Records(encoded.into_iter().map(record).collect()))
+    }
+
+    /// One encoding for each way that is wanted; the one with contents comes first.
+    fn variants(
+        &self,
+        exchange: &mut Exchange,
+        account: &Account,
+        tokens: Option<&Tokens>,
+        wanted: &[Option<Degraded>],
+    ) -> Result<Vec<(Option<Degraded>, Encoded)>, DropReason> {
+        let mut encoded = Vec::new();
+        for why in std::iter::once(None).chain(Degraded::ALL.map(Some)) {
+            if !wanted.contains(&why) {
+                continue;
+            }
+            if let Some(why) = why {
+                exchange.plan = without_contents(&exchange.plan);
+                account.degraded.count(why);
+            }
+            let tokens = tokens.filter(|_| encoded.is_empty());
+            encoded.push((why, self.encode(exchange, tokens, why)?));
+        }
+        Ok(encoded)
+    }
+
+    fn encode(
+        &self,
+        exchange: &Exchange,
+        tokens: Option<&Tokens>,
+        degraded: Option<Degraded>,
+    ) -> Result<Encoded, DropReason> {
+        let (mut trace, defects) = (self.decode)(exchange);
+        tokens.into_iter().for_each(|tokens| tokens.count(&trace));
+        degraded.into_iter().for_each(|why| why.mark(&mut trace));
         let mut defects: Vec<_> = defects.into_iter().map(Defect::as_str).collect();
         let trace_id = trace.id;
         let mut encodable = Encodable::new(&trace);
@@ -139,27 +237,16 @@ impl Encoder {
                 return Err(DropReason::TooLarge);
             }
         }
+        if tokens.is_some() {
+            for kind in defects {
+                // The one place that resolves labels per event: defects are rare.
+                self.defects.with_label_values(&[kind]).inc();
+            }
+        }
         Ok(Encoded {
             trace_id,
             bytes: encodable.encode(),
-            defects,
         })
-    }
-
-    /// Counts the defects, and charges the budget with what the record holds.
-    fn record(
-        &self,
-        encoded: Encoded,
-        ticket: &mut Ticket,
-    ) -> Result<(TraceId, Bytes), DropReason> {
-        for kind in encoded.defects {
-            // The one place that resolves labels per event: defects are rare.
-            self.defects.with_label_values(&[kind]).inc();
-        }
-        if !ticket.resize(encoded.bytes.len() + size_of::<Record>()) {
-            return Err(DropReason::QueueBytes);
-        }
-        Ok((encoded.trace_id, encoded.bytes))
     }
 
     /// Logs when the queue begins to refuse offers, and when it is half empty again.

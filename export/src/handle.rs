@@ -17,6 +17,7 @@ use offpath_trace::{Chunk, Exchange};
 
 use crate::accounting::Account;
 use crate::budget::{Budget, Ticket};
+use crate::degrade::{Degraded, drop_bodies};
 use crate::health::Health;
 use crate::shelf::Shelf;
 use crate::status::QueueStatus;
@@ -54,6 +55,7 @@ pub(crate) struct Waiting {
     pub(crate) exchange: Exchange,
     pub(crate) ticket: Ticket,
     pub(crate) since: Instant,
+    pub(crate) degraded: Option<Degraded>,
 }
 
 /// After the time to send, encoders have this long to bring what is left to disk.
@@ -139,8 +141,15 @@ impl Queue {
         }
     }
 
-    fn enqueue(&self, account: &Account, exchange: Exchange) {
-        let (ticket, crossed) = match self.budget.take(pinned_bytes(&exchange)) {
+    fn enqueue(&self, account: &Account, mut exchange: Exchange) {
+        let mut degraded = None;
+        let mut taken = self.budget.take(pinned_bytes(&exchange));
+        if taken.as_ref().err() == Some(&DropReason::QueueBytes) {
+            degraded = Some(Degraded::Queue);
+            drop_bodies(&mut exchange);
+            taken = self.budget.take(pinned_bytes(&exchange));
+        }
+        let (ticket, crossed) = match taken {
             Ok(taken) => taken,
             Err(reason) => {
                 // A load first: a store by every offer would bounce the line between cores.
@@ -155,6 +164,7 @@ impl Queue {
             exchange,
             ticket,
             since: Instant::now(),
+            degraded,
         });
         if self.ring.push(waiting).is_err() {
             // Cannot be: the ring holds as many as there are tickets.

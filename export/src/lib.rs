@@ -19,6 +19,7 @@ mod accounting;
 mod assemble;
 mod batch;
 mod budget;
+mod degrade;
 mod encoder;
 mod exporter;
 mod handle;

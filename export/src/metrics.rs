@@ -23,6 +23,7 @@ pub(crate) struct Metrics {
     pub(crate) defects: IntCounterVec,
     pub(crate) tokens: IntCounterVec,
     pub(crate) spool_damaged: IntCounterVec,
+    pub(crate) degraded: IntCounterVec,
 }
 
 impl Metrics {
@@ -73,6 +74,11 @@ impl Metrics {
                 "offpath_spool_damaged_total",
                 "Places on disk that hold no whole trace: torn ends, changed bytes, failed reads.",
                 &["sink"],
+            )?,
+            degraded: counter(
+                "offpath_degraded_total",
+                "Traces without contents, because something was nearly full or too slow.",
+                &["route", "because"],
             )?,
         })
     }

@@ -43,6 +43,11 @@ pub(crate) struct Share {
 }
 
 impl Outlet {
+    /// Whether the destination's disk is nearly full.
+    pub(crate) fn is_tight(&self) -> bool {
+        self.disk.as_ref().is_some_and(|disk| disk.shelf.is_tight())
+    }
+
     /// Leaves a record for the destination. At the end of a drain (`ending`) nobody sends any
     /// more, so it goes to disk.
     pub(crate) fn leave(&self, record: &Arc<Record>, claim: Claim, ending: bool) {

@@ -28,7 +28,7 @@ pub(crate) struct Record {
     pub(crate) encoded: Instant,
     /// Its share of the queue's budget, until the last sink is done with it; `None` for what was
     /// read from disk, a batch at a time.
-    pub(crate) _ticket: Option<Ticket>,
+    pub(crate) _ticket: Option<Arc<Ticket>>,
 }
 
 /// A record for one sink, and the claim that says what becomes of it.

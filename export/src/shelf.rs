@@ -11,6 +11,7 @@ use tokio::sync::Notify;
 use tracing::{error, info, warn};
 
 use crate::accounting::Account;
+use crate::degrade::Tightness;
 use crate::ledger::{Claim, Ledger};
 use crate::metrics::Metrics;
 use crate::record::{Origin, Parcel, Record};
@@ -29,6 +30,7 @@ pub(crate) struct Shelf {
     failing: Mutex<Option<Arc<str>>>,
     damaged: IntCounterVec,
     arrived: Notify,
+    tight: Tightness,
 }
 
 /// What was taken from disk to be sent.
@@ -88,6 +90,7 @@ impl Shelf {
             failing: Mutex::new(None),
             damaged: metrics.spool_damaged.clone(),
             arrived: Notify::new(),
+            tight: Tightness::default(),
         }
     }
 
@@ -119,6 +122,12 @@ impl Shelf {
             self.arrived.notify_one();
         }
         put.is_ok()
+    }
+
+    /// Whether its share of the disk is nearly full.
+    pub(crate) fn is_tight(&self) -> bool {
+        let (bytes, quota) = self.log.bytes();
+        self.tight.is_tight(bytes, quota)
     }
 
     /// Ends when something was put.

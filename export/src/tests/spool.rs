@@ -252,12 +252,12 @@ fn past_the_quota_traces_wait_in_memory_and_then_the_newest_are_dropped() {
     let folder = tempfile::tempdir().unwrap();
     let down = unwilling();
     let mut config = spooled(&down, folder.path(), SpoolWhen::Always);
-    config.export.spool.as_mut().unwrap().max_bytes = 100_000;
+    config.export.spool.as_mut().unwrap().max_bytes = 20_000;
     config.export.queue.max_traces = 4;
     let export = Export::open(&config);
-    let offered = 40;
+    let offered = 60;
     for id in 1..=offered {
-        export.offer(id, "x".repeat(10_000));
+        export.offer(id, "x".repeat(1_000));
         let busy = |sinks: &[RouteSink]| sinks[0].pending.queue > 4;
         wait(&export.handle, |sinks| !busy(sinks));
         std::thread::sleep(Duration::from_millis(12));
@@ -267,7 +267,7 @@ fn past_the_quota_traces_wait_in_memory_and_then_the_newest_are_dropped() {
         .spool
         .clone()
         .unwrap();
-    assert!(spool.bytes <= 100_000 && spool.bytes > 70_000, "{spool:?}");
+    assert!(spool.bytes <= 20_000 && spool.bytes > 15_000, "{spool:?}");
     assert_eq!(spool.failing.as_deref(), Some("the quota is used up"));
     assert_eq!(export.handle.status().queue.traces, 4);
     assert_eq!(sinks[0].dropped.keys().collect::<Vec<_>>(), [&"queue_full"]);

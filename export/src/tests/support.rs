@@ -206,7 +206,9 @@ pub(crate) fn exchange(plan: &Arc<Plan>, id: u128, body: Bytes) -> Exchange {
 
 /// A trace of two spans with the request body as the root's inputs.
 pub(crate) fn decode(exchange: &Exchange) -> (Trace, Vec<Defect>) {
-    let body = exchange.request.body.chunks[0].bytes.clone();
+    let contents = exchange.plan.level == Level::Full;
+    let body = exchange.request.body.chunks.first().filter(|_| contents);
+    let body = body.map(|chunk| chunk.bytes.clone()).unwrap_or_default();
     let inputs = Value::Text(Text::from_utf8_lossy(body));
     let span = |id, parent, name: &'static str, kind, attributes| Span {
         id,
