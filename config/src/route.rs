@@ -3,9 +3,9 @@
 use std::{collections::BTreeSet, sync::Arc};
 
 use crate::{
-    ExperimentRef, RouteMatch, RouteTrace, check,
+    ExperimentRef, LatencyBudget, RouteMatch, RouteTrace, check,
     field::{Field, quoted},
-    route_match, route_trace,
+    latency, route_match, route_trace,
     similar::similar,
     units,
 };
@@ -29,6 +29,8 @@ pub struct Route {
     pub headers: ResponseHeaders,
     /// What the trace says besides the exchange itself.
     pub trace: RouteTrace,
+    /// What offpath may add to its requests.
+    pub latency_budget: Option<LatencyBudget>,
 }
 
 /// The head decision.
@@ -137,7 +139,7 @@ fn route(
     let sinks = sinks(&map.field("sinks"), &around.sinks);
     let headers = response_headers(&map.field("headers"));
     redact(&map.field("redact"));
-    map.field("latency_budget").not_yet("null");
+    let latency_budget = latency::read(&map.field("latency_budget"));
     // The faults of a nameless route's trace are worth knowing too.
     let trace_name = name.clone().unwrap_or_default();
     let trace = route_trace::read(&map.field("trace"), &trace_name, &around.experiment);
@@ -150,6 +152,7 @@ fn route(
         sinks,
         headers,
         trace,
+        latency_budget,
     })
 }
 

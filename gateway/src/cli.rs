@@ -124,6 +124,14 @@ fn describe(config: &Config, traffic: &Validate) -> ExitCode {
             part.because
         );
     }
+    if let Some(spool) = &config.export.spool {
+        println!(
+            "disk: at most {} in `{}`, in equal shares for {} destinations",
+            mebibytes(spool.max_bytes as u64),
+            spool.path.display(),
+            config.destinations(),
+        );
+    }
     let (rps, body_bytes) = (traffic.rps, traffic.body_bytes);
     println!(
         "sinks at {rps} requests/s of {body_bytes} bytes, all on the route that loads them most:"

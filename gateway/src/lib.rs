@@ -10,6 +10,7 @@ pub mod demo;
 mod end;
 mod forward;
 mod inflight;
+mod latency;
 mod listener;
 mod log;
 mod metrics;

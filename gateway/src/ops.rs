@@ -13,6 +13,7 @@ use prometheus::{Registry, TextEncoder};
 use serde_json::json;
 
 use crate::inflight::InFlight;
+use crate::latency::RouteLatency;
 use crate::metrics::Metrics;
 
 /// What both addresses show.
@@ -22,6 +23,7 @@ pub(crate) struct Ops {
     pub(crate) budget: CaptureBudget,
     pub(crate) export: Handle,
     pub(crate) in_flight: InFlight,
+    pub(crate) latency: Vec<Arc<RouteLatency>>,
     /// Taking requests: false before the start and from a drain on.
     pub(crate) ready: AtomicBool,
 }
@@ -77,6 +79,7 @@ impl Ops {
             "ready": self.ready.load(Relaxed),
             "requests_in_flight": self.in_flight.count(),
             "capture_bytes": self.budget.used(),
+            "latency": self.latency.iter().map(|route| route.status()).collect::<Vec<_>>(),
             "export": self.export.status(),
         });
         answer(

@@ -68,8 +68,8 @@ impl Gateway {
             Some(id) if !id.is_empty() => id.into(),
             _ => propagation.ids.trace_id.to_string().into(),
         };
-        let recording = state.tracing.as_ref().and_then(|tracing| {
-            if !tracing.sampler.keeps(propagation.sampled_by) {
+        let recording = state.plan().and_then(|(sampler, plan, max_body)| {
+            if !sampler.keeps(propagation.sampled_by) {
                 return None;
             }
             let Origin { client, tls } = origin(session);
@@ -83,12 +83,12 @@ impl Gateway {
                 body: Body::default(),
             };
             Some(Recording::begin(
-                Arc::clone(&tracing.plan),
+                Arc::clone(plan),
                 propagation.ids,
-                tracing.sampler.weight(),
+                sampler.weight(),
                 (request_id.clone(), request),
                 head_size(head),
-                tracing.max_body,
+                max_body,
                 &self.budget,
             ))
         });

@@ -7,6 +7,7 @@ use offpath_config::{CaptureLevel, Config, ResponseHeaders, Source, TraceContext
 use offpath_filters::Sampler;
 use offpath_trace::{self as trace, Level, Plan};
 
+use crate::latency::RouteLatency;
 use crate::metrics::{Metrics, RouteMetrics};
 use crate::upstream::Upstream;
 
@@ -20,6 +21,7 @@ pub(crate) struct RouteState {
     /// `None`: the route is not traced.
     pub(crate) tracing: Option<Tracing>,
     pub(crate) metrics: RouteMetrics,
+    pub(crate) latency: Option<Arc<RouteLatency>>,
 }
 
 /// How a route's exchanges are kept.
@@ -28,6 +30,27 @@ pub(crate) struct Tracing {
     pub(crate) sampler: Sampler,
     pub(crate) max_body: usize,
     pub(crate) plan: Arc<Plan>,
+    /// The same without contents, for when the latency budget is passed.
+    pub(crate) metadata: Arc<Plan>,
+}
+
+impl RouteState {
+    /// What to keep of a kept exchange now, and how much of a body.
+    pub(crate) fn plan(&self) -> Option<(&Sampler, &Arc<Plan>, usize)> {
+        let tracing = self.tracing.as_ref()?;
+        let degraded_to = self
+            .latency
+            .as_ref()
+            .and_then(|latency| latency.degraded_to());
+        match degraded_to {
+            None => Some((&tracing.sampler, &tracing.plan, tracing.max_body)),
+            // What is not held costs nothing, in either place.
+            Some(CaptureLevel::Metadata | CaptureLevel::Full) => {
+                Some((&tracing.sampler, &tracing.metadata, 0))
+            }
+            Some(CaptureLevel::Off) => None,
+        }
+    }
 }
 
 /// The routes of a configuration in its order, with their upstreams.
@@ -54,6 +77,11 @@ pub(crate) fn compile(
                 sampler: Sampler::new(route.sampling.ratio),
                 max_body: route.capture.max_body,
                 plan: Arc::new(plan(index, route, level)),
+                metadata: Arc::new(plan(index, route, Level::Metadata)),
+            }),
+            latency: route.latency_budget.as_ref().map(|budget| {
+                let gauge = metrics.capture_degraded.with_label_values(&[&*route.name]);
+                RouteLatency::new(&route.name, budget, gauge)
             }),
             metrics: metrics.route(&route.name),
         }))

@@ -17,11 +17,13 @@ use offpath_filters::{CaptureBudget, Router};
 use pingora::services::Service as _;
 use pingora::services::listening::Service;
 use prometheus::Registry;
+use tokio::runtime::Handle as Runtime;
 use tokio::sync::{oneshot, watch};
 use tokio::task::JoinSet;
 use tracing::{info, warn};
 
 use crate::inflight::InFlight;
+use crate::latency;
 use crate::listener::{self, Limited};
 use crate::metrics::Metrics;
 use crate::ops::{AdminApp, Ops, TelemetryApp};
@@ -107,9 +109,14 @@ impl Parts {
         let upstreams = Upstream::compile(config)?;
         let budget = CaptureBudget::new(config.limits.capture_bytes);
         let in_flight = InFlight::default();
+        let routes = route::compile(config, &upstreams, metrics);
+        let latency: Vec<_> = routes
+            .iter()
+            .filter_map(|route| route.latency.clone())
+            .collect();
         let gateway = Arc::new(Gateway {
             router: Router::new(&config.routes),
-            routes: route::compile(config, &upstreams, metrics),
+            routes,
             unrouted: metrics.unrouted(),
             budget: budget.clone(),
             head_bytes: config.limits.head_bytes,
@@ -124,6 +131,7 @@ impl Parts {
             budget,
             export,
             in_flight,
+            latency,
             ready: AtomicBool::new(false),
         });
         let mut telemetry = Service::new("telemetry".to_owned(), TelemetryApp(Arc::clone(&ops)));
@@ -150,6 +158,7 @@ impl Parts {
         addresses(config).try_for_each(bindable)?;
         upstream::resolve(&self.upstreams).await;
 
+        let _watch = latency::Watch::start(self.ops.latency.clone(), Runtime::current())?;
         // Two watches: probes are answered until the end of a drain.
         let (stop_proxy, proxy_watch) = watch::channel(false);
         let (_stop_ops, ops_watch) = watch::channel(false);

@@ -6,6 +6,8 @@
     reason = "a test fails by panicking"
 )]
 
+#[path = "faults/degrade.rs"]
+mod degrade;
 #[path = "faults/disk.rs"]
 mod disk;
 #[path = "faults/kill.rs"]

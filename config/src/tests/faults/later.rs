@@ -45,7 +45,6 @@ fn what_is_not_yet_supported_is_refused() {
         ("redact: {fields: [/a]}", "redact.fields"),
         ("redact: {patterns: [email]}", "redact.patterns"),
         ("redact: {replace: x}", "redact.replace"),
-        ("latency_budget: {overhead_p99: 1ms}", "latency_budget"),
     ];
     for (put, path) in rows {
         check_route(put, &format!("9: routes[0].{path}: not yet supported"));
