@@ -27,6 +27,10 @@ use crate::worker::{DiskSide, Hand, Worker};
 /// is left takes the exchanges that are not encoded yet.
 const BACKLOG_SHARE: usize = 4;
 
+/// The part of a destination's share of the disk that is left to refused traces, as its inverse: they
+/// may take a sixteenth of what the log may.
+const QUOTA_ASIDE: u64 = 17;
+
 /// A sink's name, and the experiment where the sink knows some.
 type Key = (Arc<str>, Option<ExperimentRef>);
 
@@ -224,7 +228,7 @@ impl Disk {
         accounts: &[Arc<Account>],
         metrics: &Metrics,
     ) -> Option<Arc<Shelf>> {
-        match self.root.log(name, self.quota) {
+        match self.root.log(name, self.quota - self.quota / QUOTA_ASIDE) {
             Ok(opened) => {
                 let accounts = accounts.to_vec();
                 let when = self.config.when;

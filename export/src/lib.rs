@@ -16,6 +16,7 @@
 //! What it does not know: pingora, sampling, or the formats of payloads.
 
 mod accounting;
+mod aside;
 mod assemble;
 mod batch;
 mod budget;

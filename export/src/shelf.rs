@@ -11,12 +11,16 @@ use tokio::sync::Notify;
 use tracing::{error, info, warn};
 
 use crate::accounting::Account;
+use crate::aside::Aside;
 use crate::degrade::Tightness;
 use crate::ledger::{Claim, Ledger};
 use crate::metrics::Metrics;
 use crate::record::{Origin, Parcel, Record};
 use crate::spool::{AppendError, Batch, Log, Meta, Name, Position, Recovered, Settled, State};
 use crate::status::SpoolStatus;
+
+/// Refused traces may take this part of what the log may, as its inverse.
+const ASIDE_SHARE: u64 = 16;
 
 /// See the module. Shared by encoders, which put, and the destination's worker, which takes.
 #[derive(Debug)]
@@ -31,6 +35,7 @@ pub(crate) struct Shelf {
     damaged: IntCounterVec,
     arrived: Notify,
     tight: Tightness,
+    aside: Aside,
 }
 
 /// What was taken from disk to be sent.
@@ -81,6 +86,11 @@ impl Shelf {
         }
         accounts.push(Arc::new(gone));
         report(sink, &log, recovered.gaps, recovered.skipped);
+        let aside = Aside::new(
+            Arc::clone(log.disk()),
+            log.folder(),
+            log.bytes().1 / ASIDE_SHARE,
+        );
         Self {
             log,
             always: when == SpoolWhen::Always,
@@ -91,6 +101,7 @@ impl Shelf {
             damaged: metrics.spool_damaged.clone(),
             arrived: Notify::new(),
             tight: Tightness::default(),
+            aside,
         }
     }
 
@@ -122,6 +133,13 @@ impl Shelf {
             self.arrived.notify_one();
         }
         put.is_ok()
+    }
+
+    /// Keeps a trace that the sink refused, for a person to look at.
+    pub(crate) fn set_aside(&self, record: &Record, words: &str) {
+        if let Err(error) = self.aside.put(record, words) {
+            warn!(sink = &*self.sink, %error, "A refused trace could not be set aside.");
+        }
     }
 
     /// Whether its share of the disk is nearly full.
@@ -226,7 +244,7 @@ impl Shelf {
         if *saved == state {
             return;
         }
-        match state.save(self.log.disk(), self.log.folder()) {
+        match state.save(&**self.log.disk(), self.log.folder()) {
             Ok(()) => *saved = state,
             Err(error) => self.note(Some(&AppendError::Io(error))),
         }

@@ -215,6 +215,9 @@ impl Worker {
                 }
                 Some(Step::Rejected(parcel)) => {
                     self.hand.note_settled(&parcel);
+                    if let (Some(disk), Answer::Refused { words }) = (&self.disk, &answer) {
+                        disk.shelf.set_aside(&parcel.record, words);
+                    }
                     refusals.add(parcel, answer);
                 }
                 Some(Step::Split) | None => {}

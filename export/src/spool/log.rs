@@ -335,8 +335,8 @@ impl Log {
         &self.folder
     }
 
-    pub(crate) fn disk(&self) -> &dyn Disk {
-        &*self.disk
+    pub(crate) fn disk(&self) -> &Arc<dyn Disk> {
+        &self.disk
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {

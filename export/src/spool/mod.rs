@@ -20,10 +20,11 @@ mod root;
 mod segment;
 mod state;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 mod view;
 mod walk;
 
+pub(crate) use self::disk::Disk;
 pub(crate) use self::format::Meta;
 pub(crate) use self::log::{AppendError, Batch, Log, Recovered, Stored};
 pub use self::root::SpoolError;

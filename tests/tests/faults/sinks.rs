@@ -107,12 +107,26 @@ async fn one_trace_that_the_sink_refuses_costs_that_one() {
         let poisoned = poisoned.lock().unwrap().take().unwrap();
         ids.retain(|id| *id != poisoned);
         check_each_once(&collector, &ids);
+        if when.is_some() {
+            let file = set_aside(folder.path());
+            assert!(file.contains(&poisoned) && file.contains("400"), "{file}");
+        }
         let log = gateway.log();
         assert!(
             log.contains("Sink rejected traces") && log.contains(&poisoned),
             "{log}"
         );
     }
+}
+
+/// The only trace that is set aside in a spool.
+fn set_aside(spool: &std::path::Path) -> String {
+    let folders = std::fs::read_dir(spool).unwrap();
+    let mut refused = folders.map(|folder| folder.unwrap().path().join("refused"));
+    let refused = refused.find(|folder| folder.is_dir()).unwrap();
+    let files: Vec<_> = std::fs::read_dir(refused).unwrap().collect();
+    assert_eq!(files.len(), 1);
+    std::fs::read_to_string(files[0].as_ref().unwrap().path()).unwrap()
 }
 
 #[tokio::test]
