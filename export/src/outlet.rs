@@ -61,13 +61,18 @@ impl Outlet {
                 Origin::Memory(Some(disk.backlog.take(bytes)))
             }
         };
-        // An inbox holds as many as there are tickets, and closes only when its worker is gone;
-        // then the claim, let go of, counts as `shutdown`.
-        drop(self.inbox.try_send(Parcel {
+        let parcel = Parcel {
             record: Arc::clone(record),
             claim,
             origin,
-        }));
+        };
+        // An inbox holds as many as there are tickets, and closes only when its worker is gone.
+        // Without a disk the claim, let go of, then counts as `shutdown`.
+        if let (Err(refused), Some(disk)) = (self.inbox.try_send(parcel), &self.disk)
+            && disk.shelf.put(record)
+        {
+            refused.into_inner().claim.spooled();
+        }
     }
 }
 

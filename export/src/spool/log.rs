@@ -7,14 +7,14 @@
 //!
 //! What it does not know: sinks, claims, or what is in a body.
 
-use std::collections::VecDeque;
 use std::io;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
-use super::disk::{Disk, DiskFile, write_all};
+use super::disk::{Disk, write_all};
 use super::format::{self, Meta};
+use super::index::{Inner, Tail};
 use super::segment::{self, ByRoute, Position, Segment};
 use super::state::State;
 use super::walk::{Found, Walk};
@@ -32,28 +32,10 @@ pub(crate) struct Log {
     /// What each segment begins with.
     beginning: Vec<u8>,
     quota: u64,
+    /// Held by one who writes.
+    appending: Mutex<()>,
+    /// Never held while the disk is at work.
     inner: Mutex<Inner>,
-}
-
-#[derive(Debug)]
-struct Inner {
-    segments: VecDeque<Segment>,
-    /// Whether the last segment takes records.
-    writing: bool,
-    next_id: u64,
-    /// On disk, delivered or not.
-    bytes: u64,
-    /// Where the next batch begins.
-    read: Position,
-    /// Everything before it is delivered.
-    acknowledged: Position,
-    /// Delivered, although not everything before it is.
-    done: Vec<Position>,
-    unread: u64,
-    unread_bytes: u64,
-    /// Since when something waits to be read.
-    waiting_since: Option<Instant>,
-    unsynced: Vec<Arc<dyn DiskFile>>,
 }
 
 /// Why a record is not on disk.
@@ -135,50 +117,78 @@ impl Log {
             folder,
             beginning: format::beginning(name),
             quota,
+            appending: Mutex::new(()),
             inner: Mutex::new(inner),
         };
         Ok((log, recovered))
     }
 
-    /// Writes a record. Returns after the operating system has it.
+    /// Writes a record. Returns after the operating system has it. A disk that hangs holds up
+    /// those who append, and nobody who only looks.
     pub(crate) fn append(&self, meta: &Meta, body: &[u8]) -> Result<(), AppendError> {
-        let mut inner = self.lock();
+        let _one_at_a_time = self
+            .appending
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
         let bytes = (format::HEAD_BYTES + format::META_BYTES_MAX) as u64 + body.len() as u64;
-        if inner.bytes + bytes + self.beginning.len() as u64 > self.quota {
-            return Err(AppendError::Full);
-        }
         let segment_bytes = (self.quota / SEGMENTS_PER_QUOTA).min(SEGMENT_BYTES_MAX);
-        let full = |last: &Segment| last.end > last.begin && last.end + bytes > segment_bytes;
-        if !inner.writing || inner.segments.back().is_none_or(full) {
-            self.begin_segment(&mut inner)?;
+        let tail = {
+            let inner = self.lock();
+            if inner.bytes + bytes + self.beginning.len() as u64 > self.quota {
+                return Err(AppendError::Full);
+            }
+            inner.tail(bytes, segment_bytes)
+        };
+        let tail = match tail {
+            Some(tail) => tail,
+            None => self.begin_segment()?,
+        };
+        let Some(mut record) = format::head(tail.salt, meta, body) else {
+            return Err(AppendError::Full);
+        };
+        // One write, so that a process that dies leaves the record or nothing of it.
+        record.extend_from_slice(body);
+        match write_all(&*tail.file, &record, tail.end) {
+            Ok(()) => {
+                self.lock().appended(&tail, meta, record.len() as u64);
+                Ok(())
+            }
+            Err(error) => {
+                // What cannot be cut off is skipped by the next process.
+                let cut = tail.file.truncate(tail.end);
+                let bytes = tail.file.len().unwrap_or(tail.end);
+                self.lock().append_failed(&tail, cut.is_ok(), bytes);
+                Err(error.into())
+            }
         }
-        inner.append(meta, body)
     }
 
-    fn begin_segment(&self, inner: &mut Inner) -> io::Result<()> {
-        inner.writing = false;
-        let (id, salt) = (inner.next_id, rand::random());
+    fn begin_segment(&self) -> io::Result<Tail> {
+        let (id, salt) = (self.lock().new_id(), rand::random());
         let path = self.folder.join(segment::file_name(id, salt));
         let file = self.disk.create(&path)?;
         if let Err(error) = write_all(&*file, &self.beginning, 0) {
-            // Where it cannot be removed either, it counts as an empty segment from now on.
+            // Where it cannot be removed either, it is an empty segment for the next process.
             self.disk.remove(&path).ok();
-            inner.next_id = id + 1;
             return Err(error);
         }
         let begin = self.beginning.len() as u64;
-        inner.bytes += begin;
-        inner.next_id = id + 1;
-        inner.writing = true;
-        inner.segments.push_back(Segment {
+        let segment = Segment {
             id,
             salt,
-            file,
+            file: Arc::clone(&file),
             begin,
             end: begin,
             unread: ByRoute::new(),
-        });
-        Ok(())
+        };
+        self.lock().begun(segment);
+        let end = begin;
+        Ok(Tail {
+            id,
+            salt,
+            file,
+            end,
+        })
     }
 
     /// Reads what comes next: at most so many records and bytes, but one record at least where
@@ -272,22 +282,14 @@ impl Log {
 
     /// Everything before `next` is delivered: segments that hold nothing else are removed.
     pub(crate) fn acknowledge(&self, next: Position) {
-        let mut inner = self.lock();
-        inner.acknowledged = inner.acknowledged.max(next);
-        let upto = inner.acknowledged;
-        inner.done.retain(|at| *at >= upto);
-        while let Some(first) = inner.segments.front() {
-            let writing = inner.writing && inner.segments.len() == 1;
-            let read = upto.segment > first.id || upto.offset >= first.end;
-            if writing || upto.segment < first.id || !read {
-                break;
-            }
-            let path = self.folder.join(segment::file_name(first.id, first.salt));
+        let delivered = self.lock().delivered(next);
+        for delivered in delivered {
+            let name = segment::file_name(delivered.id, delivered.salt);
             // What cannot be removed is removed at the next start.
-            if self.disk.remove(&path).is_ok() {
-                inner.bytes = inner.bytes.saturating_sub(first.end);
+            if self.disk.remove(&self.folder.join(name)).is_ok() {
+                let mut inner = self.lock();
+                inner.bytes = inner.bytes.saturating_sub(delivered.end);
             }
-            inner.segments.pop_front();
         }
     }
 
@@ -341,144 +343,6 @@ impl Log {
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl Inner {
-    fn new(state: &State) -> Self {
-        Self {
-            segments: VecDeque::new(),
-            writing: false,
-            next_id: state.acknowledged.segment.saturating_add(1),
-            bytes: 0,
-            read: state.acknowledged,
-            acknowledged: state.acknowledged,
-            done: state.done.clone(),
-            unread: 0,
-            unread_bytes: 0,
-            waiting_since: None,
-            unsynced: Vec::new(),
-        }
-    }
-
-    fn recover(&mut self, scanned: segment::Scanned, recovered: &mut Recovered) {
-        recovered.gaps += scanned.gaps;
-        let segment = scanned.segment;
-        let from = if self.read.segment == segment.id {
-            self.read.offset.max(segment.begin)
-        } else {
-            segment.begin
-        };
-        for (route, count) in &segment.unread {
-            *recovered.records.entry(Arc::clone(route)).or_default() += count;
-            self.unread += count;
-        }
-        self.unread_bytes += segment.end.saturating_sub(from);
-        // What waited through a restart is due.
-        if self.unread > 0 && self.waiting_since.is_none() {
-            self.waiting_since = Some(Instant::now());
-        }
-        self.segments.push_back(segment);
-    }
-
-    fn append(&mut self, meta: &Meta, body: &[u8]) -> Result<(), AppendError> {
-        let Some(last) = self.segments.back_mut() else {
-            return Err(AppendError::Full);
-        };
-        let Some(mut record) = format::head(last.salt, meta, body) else {
-            return Err(AppendError::Full);
-        };
-        // One write, so that a process that dies leaves the record or nothing of it.
-        record.extend_from_slice(body);
-        if let Err(error) = write_all(&*last.file, &record, last.end) {
-            // What cannot be cut off is skipped by the next process. A place that took nothing may
-            // be bad for good, so what comes next begins a segment; but an empty one serves again.
-            if last.file.truncate(last.end).is_err() {
-                let bytes = last.file.len().unwrap_or(last.end);
-                self.bytes += bytes.saturating_sub(last.end);
-                self.writing = false;
-            } else if last.end > last.begin {
-                self.writing = false;
-            }
-            return Err(error.into());
-        }
-        let bytes = record.len() as u64;
-        last.end += bytes;
-        *last.unread.entry(Arc::clone(&meta.route)).or_default() += 1;
-        if !self
-            .unsynced
-            .iter()
-            .any(|file| Arc::ptr_eq(file, &last.file))
-        {
-            self.unsynced.push(Arc::clone(&last.file));
-        }
-        self.bytes += bytes;
-        self.unread += 1;
-        self.unread_bytes += bytes;
-        self.waiting_since.get_or_insert_with(Instant::now);
-        Ok(())
-    }
-
-    fn index_at(&self, at: Position) -> Option<usize> {
-        self.segments
-            .iter()
-            .position(|segment| segment.id >= at.segment)
-    }
-
-    /// The unread part of the segment at the read position; behind a segment's end, the next.
-    /// Records that a segment should have had are `lost`.
-    fn next_piece(&mut self, lost: &mut ByRoute) -> Option<(Walk, u64, u64)> {
-        loop {
-            let index = self.index_at(self.read)?;
-            let last = index + 1 == self.segments.len();
-            let segment = self.segments.get_mut(index)?;
-            if self.read.segment != segment.id {
-                self.read = Position {
-                    segment: segment.id,
-                    offset: segment.begin,
-                };
-            }
-            let from = self.read.offset.max(segment.begin);
-            if from < segment.end {
-                let walk = Walk::new(Arc::clone(&segment.file), segment.salt, from);
-                return Some((walk, segment.id, segment.end));
-            }
-            let unread = std::mem::take(&mut segment.unread);
-            for (route, count) in unread.into_iter().filter(|(_, count)| *count > 0) {
-                self.unread = self.unread.saturating_sub(count);
-                *lost.entry(route).or_default() += count;
-            }
-            if last {
-                self.unread_bytes = 0;
-                self.waiting_since = None;
-                return None;
-            }
-            self.read = Position {
-                segment: segment.id + 1,
-                offset: 0,
-            };
-        }
-    }
-
-    /// The read position moves on in its segment, past a record where there was one.
-    fn passed(&mut self, segment: u64, to: u64, record: Option<&format::Head>) {
-        let before = std::mem::replace(
-            &mut self.read,
-            Position {
-                segment,
-                offset: to,
-            },
-        );
-        let bytes = to.saturating_sub(before.offset);
-        self.unread_bytes = self.unread_bytes.saturating_sub(bytes);
-        if let Some(head) = record {
-            let found = self.segments.iter_mut().find(|found| found.id == segment);
-            if let Some(count) = found.and_then(|found| found.unread.get_mut(&head.meta.route)) {
-                *count = count.saturating_sub(1);
-            }
-            self.unread = self.unread.saturating_sub(1);
-        }
-        self.waiting_since = (self.unread > 0).then(Instant::now);
     }
 }
 

@@ -15,6 +15,7 @@
 
 mod disk;
 mod format;
+mod index;
 mod log;
 mod root;
 mod segment;
