@@ -23,6 +23,10 @@ enum Command {
     StubSink,
 }
 
+/// The product's own, so that counts are those of the product.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> anyhow::Result<()> {
     let found = match Cli::parse().command {
         Command::Path(options) => costs::path::run(&options)?,

@@ -10,7 +10,7 @@ use std::sync::{Arc, OnceLock};
 
 use offpath_config::Route;
 use offpath_trace::KeptBecause;
-use prometheus::IntCounter;
+use prometheus::{IntCounter, IntCounterVec};
 
 use crate::degrade::Counters;
 use crate::ledger::{Claim, Ledger};
@@ -77,11 +77,24 @@ const OTHER: &str = "other";
 #[derive(Debug)]
 pub(crate) struct Account {
     route: Arc<str>,
-    kept_ratio: IntCounter,
+    kept: Kept,
+    not_kept: IntCounter,
+    undecided_dropped: IntCounter,
     /// What the counter of kept traces began with.
     kept_before: OnceLock<u64>,
     ledgers: Vec<Arc<Ledger>>,
     pub(crate) degraded: Counters,
+}
+
+/// Exchanges kept, by the reason.
+#[derive(Debug)]
+struct Kept {
+    /// By this process.
+    all: IntCounter,
+    family: IntCounterVec,
+    route: Arc<str>,
+    /// In the order of [`KeptBecause::ALL`]; each resolved when first seen, as few are in use.
+    by_reason: [OnceLock<IntCounter>; KeptBecause::ALL.len()],
 }
 
 impl Account {
@@ -99,11 +112,16 @@ impl Account {
     }
 
     fn of(route: &Arc<str>, sinks: &[Arc<str>], metrics: &Metrics) -> Self {
-        let because = KeptBecause::Ratio.as_str();
+        let decision = |decision| {
+            let labels = [&**route, decision];
+            metrics.exchanges.with_label_values(&labels)
+        };
         let ledger = |sink: &Arc<str>| Arc::new(Ledger::new(route, sink, metrics));
         Self {
             route: Arc::clone(route),
-            kept_ratio: metrics.kept.with_label_values(&[&**route, because]),
+            kept: Kept::new(route, metrics),
+            not_kept: decision("not_kept"),
+            undecided_dropped: decision("undecided_dropped"),
             kept_before: OnceLock::new(),
             ledgers: sinks.iter().map(ledger).collect(),
             degraded: Counters::new(route, metrics),
@@ -123,18 +141,29 @@ impl Account {
     pub(crate) fn resume(&self) {
         let before = self.ledgers.iter().map(|ledger| ledger.kept_before()).max();
         let before = *self.kept_before.get_or_init(|| before.unwrap_or(0));
-        self.kept_ratio.inc_by(before);
+        // Why they were kept is known no more; most are by the ratio.
+        let counter = self.kept.counter(KeptBecause::Ratio);
+        counter.into_iter().for_each(|counter| counter.inc_by(before));
     }
 
     /// Kept by this process.
     pub(crate) fn kept_since_start(&self) -> u64 {
-        self.kept_ratio.get() - self.kept_before.get().copied().unwrap_or(0)
+        self.kept.all.get()
     }
 
     pub(crate) fn kept(&self, because: KeptBecause) {
-        match because {
-            KeptBecause::Ratio => self.kept_ratio.inc(),
-        }
+        self.kept.count(because);
+    }
+
+    /// The exchange is not kept.
+    pub(crate) fn not_kept(&self) {
+        self.not_kept.inc();
+    }
+
+    /// An exchange was lost before its content could decide: it was never kept, so no sink's
+    /// books know it.
+    pub(crate) fn undecided_dropped(&self) {
+        self.undecided_dropped.inc();
     }
 
     /// The trace waits in the queue, for all its sinks.
@@ -142,7 +171,7 @@ impl Account {
         self.ledgers.iter().for_each(|ledger| ledger.queued());
     }
 
-    /// The trace did not get into the queue.
+    /// The kept trace did not get into the queue.
     pub(crate) fn refused(&self, reason: DropReason) {
         self.ledgers
             .iter()
@@ -172,12 +201,38 @@ impl Account {
         let kept = self.kept_since_start();
         RouteStatus {
             route: Arc::clone(&self.route),
-            kept: self.kept_ratio.get(),
+            kept: kept + self.kept_before.get().copied().unwrap_or(0),
             sinks: self
                 .ledgers
                 .iter()
                 .map(|ledger| ledger.status(kept))
                 .collect(),
         }
+    }
+}
+
+impl Kept {
+    fn new(route: &Arc<str>, metrics: &Metrics) -> Self {
+        let kept = Self {
+            all: metrics.exchanges.with_label_values(&[&**route, "kept"]),
+            family: metrics.kept.clone(),
+            route: Arc::clone(route),
+            by_reason: Default::default(),
+        };
+        // The one that every route has is shown from the start.
+        kept.counter(KeptBecause::Ratio);
+        kept
+    }
+
+    fn count(&self, because: KeptBecause) {
+        self.all.inc();
+        self.counter(because).into_iter().for_each(IntCounter::inc);
+    }
+
+    fn counter(&self, because: KeptBecause) -> Option<&IntCounter> {
+        let place = KeptBecause::ALL.iter().position(|known| *known == because);
+        let slot = self.by_reason.get(place?)?;
+        let labels = [&*self.route, because.as_str()];
+        Some(slot.get_or_init(|| self.family.with_label_values(&labels)))
     }
 }

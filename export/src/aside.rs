@@ -86,6 +86,7 @@ mod tests {
                 trace_id: TraceId::from_random(id.into()),
                 route: "r".into(),
                 bytes: bytes::Bytes::new(),
+                info: None,
                 offered: Instant::now(),
                 offered_ms: id,
                 encoded: Instant::now(),

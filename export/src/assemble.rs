@@ -14,6 +14,7 @@ use crate::batch::{Batcher, Limits};
 use crate::encoder::{Lane, Tokens};
 use crate::handle::Destination;
 use crate::health::Health;
+use crate::judge::Judge;
 use crate::metrics::Metrics;
 use crate::outlet::{Backlog, Outlet, Overflow};
 use crate::record::Parcel;
@@ -86,6 +87,7 @@ impl<'a> Destinations<'a> {
         Ok(Lane {
             outlets,
             tokens: Tokens::new(&route.name, self.metrics),
+            judge: Judge::new(&route.sampling.keep_content, Instant::now()),
             keeps_contents: route.capture.level == CaptureLevel::Full,
         })
     }

@@ -9,7 +9,7 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant, SystemTime};
 
 use bytes::Bytes;
-use offpath_trace::{Defect, Exchange, Level, Trace, TraceId, Value};
+use offpath_trace::{Defect, Exchange, KeptBecause, Level, Trace, TraceId, Value};
 use prometheus::{Histogram, IntCounter, IntCounterVec};
 use tracing::{info, warn};
 
@@ -17,11 +17,13 @@ use crate::DropReason;
 use crate::accounting::Account;
 use crate::degrade::{Degraded, without_contents};
 use crate::handle::{Queue, Waiting};
+use crate::judge::Judge;
 use crate::metrics::Metrics;
 use crate::otlp::Encodable;
 use crate::outlet::Outlet;
 use crate::preview::{TRACE_TOO_LARGE, shrink};
 use crate::record::Record;
+use crate::sink;
 
 /// An exchange to a trace: [`offpath_trace::decode`], but for tests.
 pub(crate) type Decode = fn(&Exchange) -> (Trace, Vec<Defect>);
@@ -52,6 +54,8 @@ pub(crate) struct Lane {
     pub(crate) tokens: Tokens,
     /// Whether its configuration asks for contents.
     pub(crate) keeps_contents: bool,
+    /// What may keep an exchange by its content.
+    pub(crate) judge: Option<Judge>,
 }
 
 /// A route's token counters, by the attribute that holds the figure.
@@ -60,6 +64,7 @@ pub(crate) struct Tokens(Vec<(&'static str, IntCounter)>);
 /// A trace that is encoded.
 struct Encoded {
     trace_id: TraceId,
+    info: Option<Bytes>,
     bytes: Bytes,
 }
 
@@ -73,8 +78,14 @@ impl Records {
     }
 }
 
+/// An exchange's encodings, by why they have no contents.
+type Variants = Vec<(Option<Degraded>, Encoded)>;
+
 fn bytes_of(encoded: &[(Option<Degraded>, Encoded)]) -> usize {
-    let bytes = |(_, encoded): &(_, Encoded)| encoded.bytes.len() + size_of::<Record>();
+    let bytes = |(_, encoded): &(_, Encoded)| {
+        let info = encoded.info.as_ref().map_or(0, Bytes::len);
+        encoded.bytes.len() + info + size_of::<Record>()
+    };
     encoded.iter().map(bytes).sum()
 }
 
@@ -82,6 +93,35 @@ impl Lane {
     /// Why an exchange came without contents.
     fn metadata_because(&self) -> Option<Degraded> {
         self.keeps_contents.then_some(Degraded::Latency)
+    }
+}
+
+/// Whether an exchange is kept, and its route's books.
+struct Fate<'a> {
+    account: &'a Account,
+    kept: bool,
+    /// What its content decided: for each of its encodings.
+    taken: Option<(KeptBecause, Option<f64>)>,
+}
+
+impl Fate<'_> {
+    /// The first look at what was decoded: tokens are counted, and the content may keep it.
+    fn decide(&mut self, lane: &Lane, exchange: &Exchange, trace: &Trace) {
+        lane.tokens.count(trace);
+        let judge = lane.judge.as_ref();
+        self.taken = judge.and_then(|judge| judge.take(exchange, trace, Instant::now()));
+        if let Some((because, _)) = self.taken {
+            self.keep(because);
+        }
+    }
+
+    /// Keeps it, if it is not kept already.
+    fn keep(&mut self, because: KeptBecause) {
+        if !self.kept {
+            self.kept = true;
+            self.account.kept(because);
+            self.account.queued();
+        }
     }
 }
 
@@ -117,12 +157,24 @@ impl Encoder {
         };
         let mut wanted = self.wanted(&waiting, lane);
         let seconds = self.seconds.start_timer();
+        let mut fate = Fate {
+            account,
+            kept: waiting.exchange.kept.is_some(),
+            taken: None,
+        };
         // The exchange is taken, and with it ends its share of the capture budget.
         let encoded = catch_unwind(AssertUnwindSafe(|| {
-            self.records(waiting, account, lane, &mut wanted)
+            self.records(waiting, lane, &mut wanted, &mut fate)
         }));
         drop(seconds);
-        let records = encoded.unwrap_or(Err(DropReason::EncodePanic));
+        let records = match encoded {
+            Ok(None) => return account.not_kept(),
+            Ok(Some(records)) => records,
+            Err(_) => Err(DropReason::EncodePanic),
+        };
+        if !fate.kept {
+            return account.undecided_dropped();
+        }
         let ending = self.queue.is_overdue();
         for ((claim, outlet), why) in account.claims().zip(&lane.outlets).zip(&wanted) {
             let record = match &records {
@@ -151,14 +203,14 @@ impl Encoder {
     }
 
     /// The records that are wanted, with contents, without, or both. Where they do not fit into
-    /// the queue, all that are wanted is without; `wanted` says so then.
+    /// the queue, all that are wanted is without; `wanted` says so then. `None`: it is not kept.
     fn records(
         &self,
         waiting: Waiting,
-        account: &Account,
         lane: &Lane,
         wanted: &mut [Option<Degraded>],
-    ) -> Result<Records, DropReason> {
+        fate: &mut Fate<'_>,
+    ) -> Option<Result<Records, DropReason>> {
         let Waiting {
             mut exchange,
             mut ticket,
@@ -166,24 +218,29 @@ impl Encoder {
             ..
         } = waiting;
         let offered_ms = offered_ms(&exchange);
-        let mut encoded = self.variants(&mut exchange, account, Some(&lane.tokens), wanted)?;
+        let mut encoded = match self.variants(&mut exchange, Some(lane), wanted, fate)? {
+            Ok(encoded) => encoded,
+            Err(reason) => return Some(Err(reason)),
+        };
         if !ticket.resize(bytes_of(&encoded)) {
             if !wanted.contains(&None) {
-                return Err(DropReason::QueueBytes);
+                return Some(Err(DropReason::QueueBytes));
             }
             wanted.fill(Some(Degraded::Queue));
-            encoded = self.variants(&mut exchange, account, None, wanted)?;
-            if !ticket.resize(bytes_of(&encoded)) {
-                return Err(DropReason::QueueBytes);
-            }
+            encoded = match self.variants(&mut exchange, None, wanted, fate)? {
+                Ok(encoded) if ticket.resize(bytes_of(&encoded)) => encoded,
+                Ok(_) => return Some(Err(DropReason::QueueBytes)),
+                Err(reason) => return Some(Err(reason)),
+            };
         }
         drop(exchange);
         let ticket = Arc::new(ticket);
         let record = |(why, encoded): (Option<Degraded>, Encoded)| {
             let record = Record {
                 trace_id: encoded.trace_id,
-                route: Arc::clone(account.route()),
+                route: Arc::clone(fate.account.route()),
                 bytes: encoded.bytes,
+                info: encoded.info,
                 offered: since,
                 offered_ms,
                 encoded: Instant::now(),
@@ -191,41 +248,52 @@ impl Encoder {
             };
             (why, Arc::new(record))
         };
-        Ok(Records(encoded.into_iter().map(record).collect()))
+        Some(Ok(Records(encoded.into_iter().map(record).collect())))
     }
 
-    /// One encoding for each way that is wanted; the one with contents comes first.
+    /// One encoding for each way that is wanted; the one with contents comes first. `first` is
+    /// the lane on the first look at the exchange, which counts and decides; `None`: not kept.
     fn variants(
         &self,
         exchange: &mut Exchange,
-        account: &Account,
-        tokens: Option<&Tokens>,
+        mut first: Option<&Lane>,
         wanted: &[Option<Degraded>],
-    ) -> Result<Vec<(Option<Degraded>, Encoded)>, DropReason> {
+        fate: &mut Fate<'_>,
+    ) -> Option<Result<Variants, DropReason>> {
         let mut encoded = Vec::new();
         for why in std::iter::once(None).chain(Degraded::ALL.map(Some)) {
             if !wanted.contains(&why) {
                 continue;
             }
-            if let Some(why) = why {
+            if why.is_some() {
                 exchange.plan = without_contents(&exchange.plan);
-                account.degraded.count(why);
             }
-            let tokens = tokens.filter(|_| encoded.is_empty());
-            encoded.push((why, self.encode(exchange, tokens, why)?));
+            let (mut trace, defects) = (self.decode)(exchange);
+            let look = first.take();
+            if let Some(lane) = look {
+                fate.decide(lane, exchange, &trace);
+            }
+            if !fate.kept {
+                return None;
+            }
+            if let Some((because, weight)) = fate.taken {
+                trace.keep(because, weight);
+            }
+            if let Some(why) = why {
+                why.mark(&mut trace);
+                fate.account.degraded.count(why);
+            }
+            let defects = look.map(|_| defects).unwrap_or_default();
+            match self.encode(trace, defects) {
+                Ok(variant) => encoded.push((why, variant)),
+                Err(reason) => return Some(Err(reason)),
+            }
         }
-        Ok(encoded)
+        Some(Ok(encoded))
     }
 
-    fn encode(
-        &self,
-        exchange: &Exchange,
-        tokens: Option<&Tokens>,
-        degraded: Option<Degraded>,
-    ) -> Result<Encoded, DropReason> {
-        let (mut trace, defects) = (self.decode)(exchange);
-        tokens.into_iter().for_each(|tokens| tokens.count(&trace));
-        degraded.into_iter().for_each(|why| why.mark(&mut trace));
+    /// Counts the defects.
+    fn encode(&self, mut trace: Trace, defects: Vec<Defect>) -> Result<Encoded, DropReason> {
         let mut defects: Vec<_> = defects.into_iter().map(Defect::as_str).collect();
         let trace_id = trace.id;
         let mut encodable = Encodable::new(&trace);
@@ -237,14 +305,13 @@ impl Encoder {
                 return Err(DropReason::TooLarge);
             }
         }
-        if tokens.is_some() {
-            for kind in defects {
-                // The one place that resolves labels per event: defects are rare.
-                self.defects.with_label_values(&[kind]).inc();
-            }
+        for kind in defects {
+            // The one place that resolves labels per event: defects are rare.
+            self.defects.with_label_values(&[kind]).inc();
         }
         Ok(Encoded {
             trace_id,
+            info: sink::info::of(&trace),
             bytes: encodable.encode(),
         })
     }

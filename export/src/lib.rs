@@ -22,9 +22,11 @@ mod batch;
 mod budget;
 mod degrade;
 mod encoder;
+mod envelope;
 mod exporter;
 mod handle;
 mod health;
+mod judge;
 mod ledger;
 mod metrics;
 mod otlp;
@@ -48,7 +50,7 @@ pub use handle::Handle;
 pub use otlp_read::otlp_json;
 pub use pipeline::{Drained, Hurry, OpenError, Pipeline, open};
 pub use rescue::rescue;
-pub use sink::{ClientError, ReadError, Reader, StoredSpan, StoredTrace};
+pub use sink::{ClientError, FoundPage, FoundTrace, ReadError, Reader, StoredSpan, StoredTrace};
 pub use spool::{ShelfView, SpoolError, SpoolView, SpooledTrace};
 pub use status::{
     DestinationState, DestinationStatus, Pending, QueueStatus, RouteSink, RouteStatus, SinceStart,

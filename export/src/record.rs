@@ -7,6 +7,7 @@ use bytes::Bytes;
 use offpath_trace::TraceId;
 
 use crate::budget::Ticket;
+use crate::envelope;
 use crate::ledger::Claim;
 use crate::outlet::Share;
 use crate::spool::{Meta, Position};
@@ -20,6 +21,8 @@ pub(crate) struct Record {
     pub(crate) route: Arc<str>,
     /// See [`otlp`](crate::otlp).
     pub(crate) bytes: Bytes,
+    /// What an MLflow sink is told besides, in a call of its own; see [`info`](crate::sink::info).
+    pub(crate) info: Option<Bytes>,
     /// When it was offered: its age decides when to give up.
     pub(crate) offered: Instant,
     /// The same by the wall clock, in milliseconds since 1970.
@@ -51,10 +54,12 @@ pub(crate) enum Origin {
 impl Record {
     pub(crate) fn from_disk(meta: Meta, body: Vec<u8>) -> Self {
         let now = Instant::now();
+        let (info, bytes) = envelope::open(body);
         Self {
             trace_id: meta.trace_id,
             route: meta.route,
-            bytes: body.into(),
+            bytes,
+            info,
             offered: now,
             offered_ms: meta.offered_ms,
             encoded: now,

@@ -13,6 +13,7 @@ use tracing::{error, info, warn};
 use crate::accounting::Account;
 use crate::aside::Aside;
 use crate::degrade::Tightness;
+use crate::envelope;
 use crate::ledger::{Claim, Ledger};
 use crate::metrics::Metrics;
 use crate::record::{Origin, Parcel, Record};
@@ -127,7 +128,7 @@ impl Shelf {
             offered_ms: record.offered_ms,
             route: Arc::clone(&record.route),
         };
-        let put = self.log.append(&meta, &record.bytes);
+        let put = self.log.append(&meta, &envelope::seal(record.info.as_ref(), &record.bytes));
         self.note(put.as_ref().err());
         if put.is_ok() {
             self.arrived.notify_one();

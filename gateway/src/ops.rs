@@ -12,15 +12,18 @@ use pingora::protocols::http::ServerSession;
 use prometheus::{Registry, TextEncoder};
 use serde_json::json;
 
+use crate::alerts::{Alert, Watch};
 use crate::inflight::InFlight;
 use crate::latency::RouteLatency;
 use crate::metrics::Metrics;
+use crate::route::RouteState;
 
 /// What both addresses show.
 pub(crate) struct Ops {
     pub(crate) registry: Registry,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) budget: CaptureBudget,
+    pub(crate) routes: Vec<Arc<RouteState>>,
     pub(crate) export: Handle,
     pub(crate) in_flight: InFlight,
     pub(crate) latency: Vec<Arc<RouteLatency>>,
@@ -62,6 +65,7 @@ impl ServeHttp for AdminApp {
 impl Ops {
     fn metrics_page(&self) -> Answer {
         self.metrics.observe_budget(&self.budget);
+        self.metrics.observe_routes(&self.routes);
         let mut page = String::new();
         match TextEncoder::new().encode_utf8(&self.registry.gather(), &mut page) {
             Ok(()) => answer(
@@ -73,6 +77,11 @@ impl Ops {
         }
     }
 
+    fn alerts(&self) -> Vec<Alert> {
+        let watches = self.routes.iter().filter_map(|route| route.watch.as_ref());
+        watches.flat_map(Watch::alerts).collect()
+    }
+
     fn status_page(&self) -> Answer {
         let page = json!({
             "version": env!("CARGO_PKG_VERSION"),
@@ -80,6 +89,7 @@ impl Ops {
             "requests_in_flight": self.in_flight.count(),
             "capture_bytes": self.budget.used(),
             "latency": self.latency.iter().map(|route| route.status()).collect::<Vec<_>>(),
+            "alerts": self.alerts(),
             "export": self.export.status(),
         });
         answer(

@@ -20,15 +20,17 @@ use prometheus::Registry;
 use tokio::runtime::Handle as Runtime;
 use tokio::sync::{oneshot, watch};
 use tokio::task::JoinSet;
+use tokio::time::MissedTickBehavior;
 use tracing::{info, warn};
 
+use crate::alerts;
 use crate::inflight::InFlight;
 use crate::latency;
 use crate::listener::{self, Limited};
 use crate::metrics::Metrics;
 use crate::ops::{AdminApp, Ops, TelemetryApp};
 use crate::proxy::{Gateway, Phases};
-use crate::route;
+use crate::route::{self, RouteState};
 use crate::signals::{self, Stops};
 use crate::upstream::{self, Upstream};
 
@@ -110,13 +112,11 @@ impl Parts {
         let budget = CaptureBudget::new(config.limits.capture_bytes);
         let in_flight = InFlight::default();
         let routes = route::compile(config, &upstreams, metrics);
-        let latency: Vec<_> = routes
-            .iter()
-            .filter_map(|route| route.latency.clone())
-            .collect();
+        let latency = routes.iter().filter_map(|route| route.latency.clone());
+        let latency: Vec<_> = latency.collect();
         let gateway = Arc::new(Gateway {
             router: Router::new(&config.routes),
-            routes,
+            routes: routes.clone(),
             unrouted: metrics.unrouted(),
             budget: budget.clone(),
             head_bytes: config.limits.head_bytes,
@@ -129,6 +129,7 @@ impl Parts {
             registry,
             metrics: Arc::clone(metrics),
             budget,
+            routes,
             export,
             in_flight,
             latency,
@@ -167,6 +168,7 @@ impl Parts {
         tasks.spawn(async move { self.telemetry.start_service(None, telemetry_watch, 1).await });
         tasks.spawn(async move { self.admin.start_service(None, ops_watch, 1).await });
         tasks.spawn(upstream::watch(self.upstreams));
+        tasks.spawn(watch(self.ops.routes.clone()));
         let mut proxy = JoinSet::new();
         proxy.spawn(async move { self.proxy.start_service(None, proxy_watch, 1).await });
         self.ops.ready.store(true, Relaxed);
@@ -206,6 +208,18 @@ async fn asked(stop: Option<oneshot::Receiver<()>>) {
     match stop {
         Some(stop) => drop(stop.await),
         None => std::future::pending().await,
+    }
+}
+
+/// Looks at the routes' alerts for as long as it runs.
+async fn watch(routes: Vec<Arc<RouteState>>) {
+    let mut looks = tokio::time::interval(alerts::LOOK);
+    looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        let now = looks.tick().await;
+        for watch in routes.iter().filter_map(|route| route.watch.as_ref()) {
+            watch.look(now.into_std());
+        }
     }
 }
 

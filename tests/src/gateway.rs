@@ -104,6 +104,11 @@ impl Gateway {
         Wire::connect(self.address).await.exchange(request).await
     }
 
+    /// The file that it was configured by.
+    pub fn config(&self) -> PathBuf {
+        config_file(self.folder.path())
+    }
+
     /// What it logged so far.
     pub fn log(&self) -> String {
         log(self.folder.path())
@@ -195,7 +200,7 @@ impl Setup {
         self.config["listeners"][0]["address"] = address.to_string().into();
         self.config["telemetry"]["address"] = telemetry.to_string().into();
         self.config["admin"]["address"] = admin.to_string().into();
-        let file = folder.path().join("offpath.yaml");
+        let file = config_file(folder.path());
         fs::write(&file, serde_json::to_vec_pretty(&self.config).unwrap()).unwrap();
         let child = self.spawn(&file, folder.path());
         let mut gateway = Gateway {
@@ -258,6 +263,10 @@ impl Drop for Gateway {
 
 fn log(folder: &Path) -> String {
     fs::read_to_string(log_file(folder)).unwrap_or_default()
+}
+
+fn config_file(folder: &Path) -> PathBuf {
+    folder.join("offpath.yaml")
 }
 
 fn log_file(folder: &Path) -> PathBuf {

@@ -52,7 +52,7 @@ impl TraceContext {
     /// a later version is read by its first four fields, as section 3.2.4 asks.
     pub fn parse(value: &[u8]) -> Option<Self> {
         let (head, rest) = value.split_at_checked(55)?;
-        let version = hex::<1>(head.get(..2)?)?;
+        let version = parse_hex::<1>(head.get(..2)?)?;
         let dashes = [2, 35, 52].iter().all(|at| head.get(*at) == Some(&b'-'));
         let tail_fits = match version {
             [0xff] => false,
@@ -62,9 +62,9 @@ impl TraceContext {
         if !dashes || !tail_fits {
             return None;
         }
-        let trace_id = hex::<16>(head.get(3..35)?)?;
-        let span_id = hex::<8>(head.get(36..52)?)?;
-        let [flags] = hex::<1>(head.get(53..55)?)?;
+        let trace_id = parse_hex::<16>(head.get(3..35)?)?;
+        let span_id = parse_hex::<8>(head.get(36..52)?)?;
+        let [flags] = parse_hex::<1>(head.get(53..55)?)?;
         if trace_id == [0; 16] || span_id == [0; 8] {
             return None;
         }
@@ -77,7 +77,7 @@ impl TraceContext {
 }
 
 /// Lower-case hex only: the standard forbids capitals in these fields.
-fn hex<const N: usize>(digits: &[u8]) -> Option<[u8; N]> {
+fn parse_hex<const N: usize>(digits: &[u8]) -> Option<[u8; N]> {
     let mut bytes = [0; N];
     if digits.len() != 2 * N {
         return None;
@@ -98,21 +98,30 @@ fn hex<const N: usize>(digits: &[u8]) -> Option<[u8; N]> {
 impl fmt::Display for TraceContext {
     /// The header's value, version 00.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let flags = u8::from(self.sampled);
-        write!(f, "00-{}-{}-{flags:02x}", self.trace_id, self.span_id)
+        f.write_str("00-")?;
+        self.trace_id.fmt(f)?;
+        f.write_str("-")?;
+        self.span_id.fmt(f)?;
+        f.write_str(if self.sampled { "-01" } else { "-00" })
     }
 }
 
 impl fmt::Display for TraceId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:032x}", u128::from_be_bytes(self.0))
+        write_hex(&self.0, &mut [0; 32], f)
     }
 }
 
 impl fmt::Display for SpanId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:016x}", u64::from_be_bytes(self.0))
+        write_hex(&self.0, &mut [0; 16], f)
     }
+}
+
+/// All digits at once, as this is done on the request path; `digits` is twice as long.
+fn write_hex(bytes: &[u8], digits: &mut [u8], f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    hex::encode_to_slice(bytes, digits).map_err(|_| fmt::Error)?;
+    f.write_str(str::from_utf8(digits).map_err(|_| fmt::Error)?)
 }
 
 impl fmt::Debug for TraceId {

@@ -8,7 +8,10 @@
 mod context;
 pub mod decode;
 mod exchange;
+mod percent;
 mod plan;
+mod rate;
+mod source;
 mod span;
 
 pub use context::{SpanId, TraceContext, TraceId};
@@ -16,5 +19,7 @@ pub use decode::{Defect, decode};
 pub use exchange::{
     Body, Charge, Chunk, EndReason, Exchange, Ids, KeptBecause, Outcome, Request, Response, Timing,
 };
-pub use plan::{Level, Plan, Source};
-pub use span::{Link, Span, SpanKind, Status, Text, Trace, Value};
+pub use plan::{Level, Plan};
+pub use rate::RateCap;
+pub use source::Source;
+pub use span::{Link, Span, SpanKind, Status, Text, Trace, TraceInfo, Value};

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use http::HeaderName;
+use crate::Source;
 
 /// What a route wants of its traces.
 #[derive(Clone, Debug)]
@@ -23,6 +23,10 @@ pub struct Plan {
     pub session: Vec<Source>,
     /// Searchable tags, by key.
     pub tags: Vec<(Arc<str>, Source)>,
+    /// Immutable metadata, by key.
+    pub metadata: Vec<(Arc<str>, Source)>,
+    /// Where the client's own id of the request comes from; the first that is there.
+    pub client_request_id: Vec<Source>,
     /// At most this much of one body is unpacked, in bytes.
     pub decoded_max: usize,
 }
@@ -34,13 +38,4 @@ pub enum Level {
     Full,
     /// Sizes, shapes, usage and times, but no content.
     Metadata,
-}
-
-/// Where a value comes from.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Source {
-    /// The configuration itself.
-    Constant(Arc<str>),
-    /// A request header's first value.
-    Header(HeaderName),
 }

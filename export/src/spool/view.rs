@@ -157,6 +157,7 @@ impl SpoolView {
                         continue;
                     }
                     let record = walk.body(at, &head)?;
+                    let record = record.map(|body| crate::envelope::open(body).1.to_vec());
                     let Meta {
                         trace_id,
                         offered_ms,

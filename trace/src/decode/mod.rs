@@ -13,7 +13,10 @@ mod content;
 mod defect;
 mod encoding;
 mod format;
+mod identity;
 mod json;
+mod kept;
+mod pointer;
 mod spans;
 mod sse;
 mod text;
@@ -51,12 +54,19 @@ pub fn decode(exchange: &Exchange) -> (Trace, Vec<Defect>) {
     };
     let reading = format::read(exchange, &request, &response, &mut defects);
     let ending = spans::Ending::of(exchange, &reading);
-    let mut spans = vec![spans::root(exchange, &reading, &ending, defects.as_slice())];
+    let mut spans = vec![spans::root(
+        exchange,
+        &request,
+        &reading,
+        &ending,
+        defects.as_slice(),
+    )];
     spans.extend(spans::upstream(exchange, &reading, &ending));
     (
         Trace {
             id: exchange.ids.trace_id,
             spans,
+            info: identity::info(exchange, &request),
         },
         defects.into_vec(),
     )

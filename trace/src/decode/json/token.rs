@@ -69,15 +69,60 @@ fn escape(bytes: &[u8], at: usize, seen: &mut Seen) -> Result<usize, Fault> {
 /// Past the number that begins at `start`.
 #[inline]
 pub(super) fn number(bytes: &[u8], start: usize, seen: &mut Seen) -> Result<usize, Fault> {
-    let whole = start + usize::from(bytes.get(start) == Some(&b'-'));
-    let mut at = match word(bytes, whole).map_or(0, leading_digits) {
-        short @ 1..=7 => whole + short,
-        _ if bytes.get(whole) == Some(&b'I') => {
-            seen.non_finite = true;
-            return literal(bytes, start, b"-Infinity");
+    match plain_number(bytes, start) {
+        Some(end) => Ok(end),
+        None => any_number(bytes, start, seen),
+    }
+}
+
+/// Past a number without an exponent that ends within 23 bytes, as nearly all in frames do. One
+/// bit for each byte says where the digits are, so that no branch depends on a number's length.
+#[inline]
+fn plain_number(bytes: &[u8], start: usize) -> Option<usize> {
+    let window = bytes.get(start..)?.first_chunk::<24>()?;
+    let mut digits = 0;
+    for (index, word) in window.as_chunks::<8>().0.iter().enumerate() {
+        digits |= digit_bits(u64::from_le_bytes(*word)) << (8 * index);
+    }
+    let run = |from: usize| (digits >> from).trailing_ones() as usize;
+    let minus = usize::from(window.first() == Some(&b'-'));
+    let whole = run(minus);
+    let mut end = minus + whole;
+    if whole == 0 || whole > 1 && window.get(minus) == Some(&b'0') {
+        return None;
+    }
+    if window.get(end) == Some(&b'.') {
+        let fraction = run(end + 1);
+        if fraction == 0 {
+            return None;
         }
-        _ => digits(bytes, whole)?,
-    };
+        end += 1 + fraction;
+    }
+    matches!(window.get(end), Some(b',' | b']' | b'}' | b' ')).then_some(start + end)
+}
+
+/// Bit `i`: whether byte `i` of the word, the lowest first, is a digit.
+#[inline]
+fn digit_bits(word: u64) -> u32 {
+    const ZEROS: u64 = u64::from_ne_bytes([b'0'; 8]);
+    const LOW: u64 = u64::from_ne_bytes([0x7f; 8]);
+    const REST: u64 = u64::from_ne_bytes([0x76; 8]);
+    // Each byte's lowest bit goes to its place in the highest byte; no other product gets there.
+    const GATHER: u64 = 0x0102_0408_1020_4080;
+    // A digit's byte becomes 0 to 9; adding 0x76 sets the high bit of all that is above.
+    let value = word ^ ZEROS;
+    let digits = !((value & LOW).wrapping_add(REST) | value) & !LOW;
+    ((digits >> 7).wrapping_mul(GATHER) >> 56) as u32
+}
+
+/// Past a number of any form.
+fn any_number(bytes: &[u8], start: usize, seen: &mut Seen) -> Result<usize, Fault> {
+    let whole = start + usize::from(bytes.get(start) == Some(&b'-'));
+    if whole > start && bytes.get(whole) == Some(&b'I') {
+        seen.non_finite = true;
+        return literal(bytes, start, b"-Infinity");
+    }
+    let mut at = digits(bytes, whole)?;
     if at - whole > 1 && bytes.get(whole) == Some(&b'0') {
         return Err(Fault::Malformed);
     }
@@ -95,50 +140,15 @@ pub(super) fn number(bytes: &[u8], start: usize, seen: &mut Seen) -> Result<usiz
     }
 }
 
-/// Past one digit or more. Long fractions are most of a numeric frame: their lengths differ
-/// from number to number, so three words are measured at once, with no branch to mispredict.
-#[inline]
+/// Past one digit or more.
 fn digits(bytes: &[u8], start: usize) -> Result<usize, Fault> {
-    let mut at = start;
-    while let Some([first, second, third]) = three_words(bytes, at) {
-        let (first, second, third) = (
-            leading_digits(first),
-            leading_digits(second),
-            leading_digits(third),
-        );
-        let run = first
-            + if first == 8 { second } else { 0 }
-            + if first + second == 16 { third } else { 0 };
-        at += run;
-        if run < 24 {
-            return if at > start {
-                Ok(at)
-            } else {
-                Err(Fault::Malformed)
-            };
-        }
-    }
-    while let Some(b'0'..=b'9') = bytes.get(at) {
-        at += 1;
-    }
-    match bytes.get(at) {
-        _ if at > start => Ok(at),
+    let rest = bytes.get(start..).unwrap_or_default();
+    let run = rest.iter().take_while(|byte| byte.is_ascii_digit()).count();
+    match rest.first() {
+        _ if run > 0 => Ok(start + run),
         Some(_) => Err(Fault::Malformed),
         None => Err(Fault::Torn),
     }
-}
-
-/// How many of a word's first bytes are digits.
-#[inline]
-fn leading_digits(word: u64) -> usize {
-    const ZEROS: u64 = u64::from_ne_bytes([b'0'; 8]);
-    const REST: u64 = u64::from_ne_bytes([0x76; 8]);
-    const HIGH: u64 = u64::from_ne_bytes([0x80; 8]);
-    // A digit's byte becomes 0 to 9; adding 0x76 sets the high bit of all that is above. A
-    // carry runs upward only, past the first byte that is no digit.
-    let value = word ^ ZEROS;
-    let others = (value.wrapping_add(REST) | value) & HIGH;
-    others.trailing_zeros() as usize / 8
 }
 
 /// Past `word`, which begins at `at`, if it does.
@@ -160,13 +170,43 @@ fn word(bytes: &[u8], at: usize) -> Option<u64> {
     Some(u64::from_le_bytes(*eight))
 }
 
-#[inline]
-fn three_words(bytes: &[u8], at: usize) -> Option<[u64; 3]> {
-    let (first, rest) = bytes
-        .get(at..)?
-        .first_chunk::<24>()?
-        .split_first_chunk::<8>()?;
-    let (second, rest) = rest.split_first_chunk::<8>()?;
-    let third = rest.first_chunk::<8>()?;
-    Some([*first, *second, *third].map(u64::from_le_bytes))
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_byte_is_a_digit_or_not_whatever_stands_beside_it() {
+        for byte in 0..=u8::MAX {
+            for place in 0..8 {
+                for beside in [b'0', b'9', b'/', b':', 0x00, 0xff] {
+                    let mut word = [beside; 8];
+                    word[place] = byte;
+                    let bit = digit_bits(u64::from_le_bytes(word)) >> place & 1;
+                    assert_eq!(bit == 1, byte.is_ascii_digit(), "{word:?} {place}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn the_short_way_ends_numbers_where_the_long_way_does() {
+        let parts = [
+            "", "-", "0", "7", "12345678", ".", ".5", "e5", ",", "]", " ", "x", "I",
+        ];
+        for first in parts {
+            for second in parts {
+                for third in parts {
+                    for fourth in parts {
+                        let text =
+                            format!("{first}{second}{third}{fourth}, 1, 2, 3, 4, 5, 6, 7, 8, 9");
+                        let text = text.as_bytes();
+                        let long = any_number(text, 0, &mut Seen::default());
+                        if let Some(end) = plain_number(text, 0) {
+                            assert_eq!(long, Ok(end), "{:?}", String::from_utf8_lossy(text));
+                        }
+                    }
+                }
+            }
+        }
+    }
 }
