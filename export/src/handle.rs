@@ -81,7 +81,7 @@ impl Handle {
     /// Counts an exchange that is not kept, of the route at this place in the configuration.
     pub fn passed_over(&self, index: usize) {
         let account = self.queue.accounts.get(index);
-        account.into_iter().for_each(Account::not_kept);
+        account.into_iter().for_each(|account| account.not_kept());
     }
 
     /// The accounts and the sinks at this moment. Not for the request path: it allocates.
