@@ -81,13 +81,6 @@ impl Wire {
         self.unread.split_to(count).freeze()
     }
 
-    /// So many bytes, or as many as came before the other end closed.
-    pub async fn exact_or_less(&mut self, count: usize) -> Bytes {
-        while self.unread.len() < count && self.fill().await {}
-        let count = count.min(self.unread.len());
-        self.unread.split_to(count).freeze()
-    }
-
     /// What came next, in whatever size; `None`: closed.
     pub async fn piece(&mut self) -> Option<Bytes> {
         if self.unread.is_empty() && !self.fill().await {

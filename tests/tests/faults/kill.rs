@@ -1,19 +1,14 @@
 //! `kill -9` at random instants: in `always` mode a kept exchange survives once it is written.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
-use std::time::{Duration, Instant};
+use std::sync::Mutex;
+use std::time::Duration;
 
 use offpath_tests::{Collector, Gateway, Setup, Upstream, Wire, free_address};
 use rand::Rng as _;
 
-use super::{id, post, settled};
+use super::{balances, keep, number, settled};
 
 const KILLS: usize = 50;
-
-/// An exchange that ended this long before the kill is on disk: the encoders look every 50 ms at
-/// least; the rest is for a machine that does other things.
-const WINDOW: Duration = Duration::from_millis(500);
 
 fn always(upstream: &Upstream, folder: &std::path::Path, endpoint: &str) -> Setup {
     Gateway::before(upstream.url())
@@ -25,38 +20,32 @@ fn always(upstream: &Upstream, folder: &std::path::Path, endpoint: &str) -> Setu
         .spool(folder, "always")
 }
 
-/// Sends requests until told to stop; the ids of those that ended, and when.
-async fn traffic(address: std::net::SocketAddr, stop: Arc<AtomicBool>) -> Vec<(String, Instant)> {
-    let mut ended = Vec::new();
-    let mut client = Wire::connect(address).await;
-    while !stop.load(SeqCst) {
-        client.send(post("word")).await;
-        // The kill cuts the last one.
-        let Some(head) = client.try_head().await else {
-            break;
-        };
-        if client.exact_or_less(4).await != "word" {
-            break;
+/// Sends requests for ever. What is on disk for sure, because nothing is left that is not
+/// written, is `written`.
+async fn traffic(gateway: &Gateway, written: &Mutex<Vec<String>>) {
+    let mut client = Wire::connect(gateway.address()).await;
+    loop {
+        let mut ended = Vec::new();
+        for _ in 0..5 {
+            ended.push(keep(&mut client, "word").await);
         }
-        ended.push((id(&head), Instant::now()));
+        gateway
+            .account(|account| number(account, "/pending/queue") == 0 && balances(account))
+            .await;
+        written.lock().unwrap().extend(ended);
     }
-    ended
 }
 
 /// Kills `gateway` at a random instant under traffic; the ids that must survive.
 async fn kill_under_traffic(gateway: Gateway) -> Vec<String> {
-    let stop = Arc::new(AtomicBool::new(false));
-    let traffic = tokio::spawn(traffic(gateway.address(), Arc::clone(&stop)));
-    let instant = rand::rng().random_range(20..900);
-    tokio::time::sleep(Duration::from_millis(instant)).await;
-    stop.store(true, SeqCst);
-    let killed = Instant::now();
+    let written = Mutex::new(Vec::new());
+    let instant = Duration::from_millis(rand::rng().random_range(20..900));
+    tokio::select! {
+        () = traffic(&gateway, &written) => {}
+        () = tokio::time::sleep(instant) => {}
+    }
     gateway.kill();
-    let ended = traffic.await.unwrap().into_iter();
-    ended
-        .filter(|(_, at)| *at + WINDOW <= killed)
-        .map(|(id, _)| id)
-        .collect()
+    written.into_inner().unwrap()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -75,13 +64,13 @@ async fn fifty_kills_cost_nothing_that_was_written() {
     let collector = Collector::start_at(address).await;
     let gateway = always(&upstream, folder.path(), &endpoint).start().await;
     let account = gateway
-        .account(|account| super::pending(account) == 0 && super::balances(account))
+        .account(|account| super::pending(account) == 0 && balances(account))
         .await;
     let times = collector.times();
     let twice: Vec<_> = times.iter().filter(|(_, times)| **times != 1).collect();
     assert!(twice.is_empty(), "{twice:?}");
     assert_eq!(
-        super::number(&account, "/exported"),
+        number(&account, "/exported"),
         times.len() as u64,
         "{listed}"
     );
@@ -93,9 +82,9 @@ async fn fifty_kills_cost_nothing_that_was_written() {
     }
     let gateway = always(&upstream, folder.path(), &endpoint).start().await;
     let account = gateway
-        .account(|account| super::pending(account) == 0 && super::balances(account))
+        .account(|account| super::pending(account) == 0 && balances(account))
         .await;
-    settled(&gateway, super::number(&account, "/kept")).await;
+    settled(&gateway, number(&account, "/kept")).await;
     let times = collector.times();
     let lost: Vec<_> = owed.iter().filter(|id| !times.contains_key(*id)).collect();
     assert!(
@@ -106,10 +95,10 @@ async fn fifty_kills_cost_nothing_that_was_written() {
     );
     assert!(owed.len() > 100, "{}", owed.len());
     // What died before it was written is counted, and what was delivered is counted once.
-    let crashed = super::number(&account, "/dropped/crash");
+    let crashed = number(&account, "/dropped/crash");
     assert_eq!(super::dropped(&account), crashed, "{account}");
     assert_eq!(
-        super::number(&account, "/exported"),
+        number(&account, "/exported"),
         times.len() as u64,
         "{account}"
     );
