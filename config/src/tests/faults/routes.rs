@@ -243,6 +243,22 @@ fn a_route_that_can_never_match_is_a_warning() {
 }
 
 #[test]
+fn a_latency_budget_says_how_much_and_what_gives_way() {
+    check_route(
+        "latency_budget: {degrade_to: off}",
+        "9: routes[0].latency_budget.overhead_p99: is required",
+    );
+    check_route(
+        "latency_budget: {overhead_p99: 0s}",
+        "9: routes[0].latency_budget.overhead_p99: must be more than 0",
+    );
+    check_route(
+        "latency_budget: {overhead_p99: 1ms, degrade_to: full}",
+        "9: routes[0].latency_budget.degrade_to: `full` is not one of",
+    );
+}
+
+#[test]
 fn sampling_by_what_has_no_source_is_a_warning() {
     let warning =
         "routes[1].sampling: by `user` decides by the trace, because `trace.user` names no source";
