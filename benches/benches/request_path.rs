@@ -4,11 +4,11 @@ use std::hint::black_box;
 use std::time::{Duration, Instant};
 
 use criterion::{BenchmarkId, Criterion, criterion_group, criterion_main};
+use http::HeaderMap;
 use offpath_benches::background::Background;
-use offpath_benches::request_path::{RequestPath, decide, find, router};
+use offpath_benches::request_path::{RequestPath, decide, find, router, sampler};
 use offpath_benches::stub_sink::StubSink;
 use offpath_benches::traffic::Traffic;
-use offpath_filters::Sampler;
 use offpath_trace::TraceContext;
 
 /// Offers at a time; the encoder catches up in between, so that none is refused.
@@ -29,7 +29,7 @@ fn route(criterion: &mut Criterion) {
 
 fn sample_and_propagate(criterion: &mut Criterion) {
     let caller = b"00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
-    let sampler = Sampler::new(0.5);
+    let (sampler, headers, now) = (sampler(0.5), HeaderMap::new(), Instant::now());
     let mut group = criterion.benchmark_group("sample_propagate");
     for (name, header) in [("no_caller", None), ("caller", Some(&caller[..]))] {
         group.bench_function(name, |bencher| {
@@ -37,9 +37,9 @@ fn sample_and_propagate(criterion: &mut Criterion) {
             bencher.iter(|| {
                 seed += 1;
                 let caller = black_box(header).and_then(TraceContext::parse);
-                let (propagation, kept) = decide(sampler, caller, seed);
+                let (propagation, head) = decide(&sampler, caller, &headers, now, seed);
                 propagation
-                    .traceparent(kept)
+                    .traceparent(head.kept.is_some())
                     .map(|context| context.to_string())
             });
         });

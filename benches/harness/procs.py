@@ -1,5 +1,6 @@
 """Processes that a bench starts, and stops by their ids."""
 
+import contextlib
 import json
 import os
 import pathlib
@@ -47,19 +48,22 @@ def sink(binaries):
     return process
 
 
-def model(binaries):
-    """A model endpoint, and its address."""
+def model(binaries, *options, prefix=()):
+    """A model endpoint behind a prefix (`taskset`), and its address."""
     port = free_port()
-    listen = ["upstream", "--listen", f"127.0.0.1:{port}"]
-    process = Process([binaries / "loadtest", *listen], stdout=subprocess.PIPE)
+    listen = ["upstream", "--listen", f"127.0.0.1:{port}", *options]
+    process = Process([*prefix, binaries / "loadtest", *listen], stdout=subprocess.PIPE)
     process.child.stdout.readline()
     process.uri = f"http://127.0.0.1:{port}"
     return process
 
 
-# How a route is traced: not at all, all, and as a route that keeps none of its exchanges.
+# How a route is traced: not at all, all, none or a tenth of its exchanges, and all of
+# bodies over the usual limit, too.
 CAPTURE = {"off": "capture: {level: off}", "full": "capture: {level: full}",
-           "not kept": "sampling: {ratio: 0}"}
+           "not kept": "sampling: {ratio: 0}",
+           "tenth": "sampling: {ratio: 0.1}",
+           "large": "capture: {level: full, max_body: 64MiB}"}
 CONFIG = """listeners: [{{address: "127.0.0.1:{port}"}}]
 upstreams: {{model: {{endpoints: ["{model}"]}}}}
 routes: [{{name: bench, match: {{path_prefix: /}}, upstream: model, {capture}}}]
@@ -131,3 +135,40 @@ class Gateway(Process):
             except FileNotFoundError:
                 continue
         return nanos / 1e9
+
+
+def listener(port):
+    """The id of the process that listens on a port of 127.0.0.1."""
+    local = f"0100007F:{port:04X}"
+    with open("/proc/net/tcp") as table:
+        inodes = {line.split()[9] for line in table if line.split()[1:4:2] == [local, "0A"]}
+    sockets = {f"socket:[{inode}]" for inode in inodes}
+    for process in pathlib.Path("/proc").glob("[0-9]*"):
+        try:
+            if any(os.readlink(entry) in sockets for entry in (process / "fd").iterdir()):
+                return int(process.name)
+        except OSError:
+            continue
+    raise SystemExit(f"nobody listens on port {port}")
+
+
+def stop_session(child):
+    """Ends a child that leads a session of its own, and all that it started."""
+    try:
+        os.killpg(child.pid, signal.SIGTERM)
+        child.wait(30)
+    except subprocess.TimeoutExpired:
+        os.killpg(child.pid, signal.SIGKILL)
+        child.wait()
+    except ProcessLookupError:
+        child.wait()
+
+
+@contextlib.contextmanager
+def together(processes):
+    """Several that end together."""
+    try:
+        yield processes
+    finally:
+        for process in processes:
+            process.stop()

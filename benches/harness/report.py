@@ -33,6 +33,7 @@ def write(what, figures):
     date = datetime.date.today().isoformat()
     found = {"what": what, "date": date, "command": command(), "machine": machine(), **figures}
     path = BENCHES / "results" / f"{date}-{what}.json"
+    path.parent.mkdir(exist_ok=True)
     path.write_text(json.dumps(found, indent=1) + "\n")
     print(f"\nwritten: benches/results/{path.name}")
 

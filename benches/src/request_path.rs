@@ -8,10 +8,12 @@ use std::time::{Duration, Instant, SystemTime};
 
 use bytes::Bytes;
 use http::{HeaderMap, Method, StatusCode, Uri, Version};
-use offpath_config::{Config, Env, TraceContextMode};
+use offpath_config::{
+    Config, Daily, Env, Keep, KeepContent, ParentPolicy, SampleBy, Sampling, TraceContextMode,
+};
 use offpath_filters::{
-    Capture, CaptureBudget, Figures, Lease, Memory, Propagation, Recording, Router, Sampler, Tap,
-    Target, propagate,
+    Capture, CaptureBudget, Figures, Head, Incoming, Keeping, Lease, Memory, Propagation,
+    Recording, Router, Sampler, Tap, Target, propagate,
 };
 use offpath_trace::{Body, EndReason, Exchange, Level, Outcome, Plan, Request, TraceContext};
 
@@ -37,7 +39,7 @@ impl RequestPath {
     pub fn new(ratio: f64) -> Self {
         Self {
             router: router(1, "path_prefix"),
-            sampler: Sampler::new(ratio),
+            sampler: sampler(ratio),
             plan: Arc::new(plan()),
             budget: CaptureBudget::new(CAPTURE_BYTES),
             now: Instant::now(),
@@ -49,9 +51,15 @@ impl RequestPath {
     pub fn pass(&self, traffic: &Traffic, seed: u64) -> Option<Exchange> {
         let mut capture = Capture::begin(self.now, self.wall);
         find(&self.router, traffic);
-        let (propagation, kept) = decide(self.sampler, None, seed);
-        if kept {
-            capture.record(self.recording(traffic, &propagation));
+        let headers = &traffic.request_headers;
+        let (propagation, head) = decide(&self.sampler, None, headers, self.now, seed);
+        let keeping = Keeping {
+            head,
+            rules: None,
+            content: false,
+        };
+        if keeping.may_keep() {
+            capture.record(self.recording(traffic, &propagation, keeping));
         }
         self.relay(&mut capture, traffic);
         let outcome = Outcome {
@@ -59,7 +67,8 @@ impl RequestPath {
             error: None,
             upstream: Some(([127, 0, 0, 1], 9_000).into()),
         };
-        capture.finish(self.at(9), outcome)
+        let finished = capture.finish(self.at(9), outcome)?;
+        Some(finished.exchange)
     }
 
     /// What the tap keeps of these pieces.
@@ -72,7 +81,12 @@ impl RequestPath {
         (tap.into_body(), lease)
     }
 
-    fn recording(&self, traffic: &Traffic, propagation: &Propagation) -> Box<Recording> {
+    fn recording(
+        &self,
+        traffic: &Traffic,
+        propagation: &Propagation,
+        keeping: Keeping,
+    ) -> Box<Recording> {
         let request = Request {
             method: Method::POST,
             uri: Uri::from_static(traffic.path),
@@ -85,7 +99,7 @@ impl RequestPath {
         Recording::begin(
             Arc::clone(&self.plan),
             propagation.ids,
-            self.sampler.weight(),
+            keeping,
             ("0af7651916cd43dd8448eb211c80319c".into(), request),
             500,
             MAX_BODY,
@@ -136,8 +150,28 @@ pub fn target<'a>(path: &'a str, headers: &'a HeaderMap) -> Target<'a> {
     }
 }
 
+/// A route's sampler that keeps this share and knows nothing else.
+pub fn sampler(ratio: f64) -> Sampler {
+    let sampling = Sampling {
+        ratio,
+        by: SampleBy::Trace,
+        parent: ParentPolicy::Ignore,
+        max_per_second: None,
+        daily: Daily::default(),
+        keep: Keep::default(),
+        keep_content: KeepContent::default(),
+    };
+    Sampler::new(&sampling, Vec::new(), Instant::now(), Duration::ZERO)
+}
+
 /// The ids of an exchange, and whether it is kept.
-pub fn decide(sampler: Sampler, caller: Option<TraceContext>, seed: u64) -> (Propagation, bool) {
+pub fn decide(
+    sampler: &Sampler,
+    caller: Option<TraceContext>,
+    headers: &HeaderMap,
+    now: Instant,
+    seed: u64,
+) -> (Propagation, Head) {
     let [first, second, third] = [mix(seed), mix(seed ^ 1), mix(seed ^ 2)];
     let random = (
         u128::from(first) << 64 | u128::from(second),
@@ -145,8 +179,13 @@ pub fn decide(sampler: Sampler, caller: Option<TraceContext>, seed: u64) -> (Pro
         third,
     );
     let propagation = propagate(TraceContextMode::Own, caller, random);
-    let kept = sampler.keeps(propagation.sampled_by);
-    (propagation, kept)
+    let incoming = Incoming {
+        id: propagation.sampled_by,
+        caller,
+        uri: &Uri::from_static("/v1/chat/completions"),
+        headers,
+    };
+    (propagation, sampler.decide(incoming, now))
 }
 
 /// So many routes; the last of them takes everything that the benches send. `key` is how all
@@ -176,6 +215,8 @@ fn plan() -> Plan {
         user: Vec::new(),
         session: Vec::new(),
         tags: Vec::new(),
+        metadata: Vec::new(),
+        client_request_id: Vec::new(),
         decoded_max: MAX_BODY,
         redaction: offpath_trace::Redaction::default(),
         statistics: false,

@@ -118,21 +118,25 @@ impl Config {
             let routes = self.routes.iter().filter(|route| {
                 route.capture.level != CaptureLevel::Off && route.sinks.contains(&sink.name)
             });
-            let (mut ratio, mut bytes_per_request) = (0.0_f64, 0.0_f64);
+            let (mut traces_per_second, mut bytes_per_second) = (0.0_f64, 0.0_f64);
+            let mut bytes_per_day = 0.0_f64;
             for route in routes {
                 let body = match route.capture.level {
                     CaptureLevel::Full => body_bytes.min(2 * bytes(route.capture.max_body)),
                     CaptureLevel::Metadata | CaptureLevel::Off => 0,
                 };
                 let trace = body.saturating_add(TRACE_OVERHEAD_BYTES) as f64;
-                ratio = ratio.max(route.sampling.ratio);
-                bytes_per_request = bytes_per_request.max(route.sampling.ratio * trace);
+                let traces = route.sampling.traces_per_second(rps);
+                traces_per_second = traces_per_second.max(traces);
+                bytes_per_second = bytes_per_second.max(traces * trace);
+                let daily = route.sampling.traces_per_day(traces, body);
+                bytes_per_day = bytes_per_day.max(daily * trace);
             }
             SinkLoad {
                 sink: sink.name.clone(),
-                traces_per_second: rps * ratio,
-                bytes_per_second: rps * bytes_per_request,
-                bytes_per_day: rps * bytes_per_request * 86_400.0,
+                traces_per_second,
+                bytes_per_second,
+                bytes_per_day,
             }
         };
         self.export.sinks.iter().map(load).collect()

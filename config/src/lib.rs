@@ -11,6 +11,7 @@
 //! What it does not know: pingora, sockets, or whether an address can be bound.
 
 mod address;
+mod alerts;
 mod bounds;
 mod check;
 mod config;
@@ -30,11 +31,13 @@ mod route;
 mod route_match;
 mod route_redact;
 mod route_trace;
+mod sampling;
 mod schema;
 mod secret;
 mod service;
 mod similar;
 mod sink;
+mod source;
 mod units;
 mod upstream;
 mod yaml;
@@ -42,6 +45,7 @@ mod yaml;
 #[cfg(test)]
 mod tests;
 
+pub use alerts::Alerts;
 pub use bounds::{MemoryBound, MemoryPart, SinkLoad};
 pub use config::Config;
 pub use endpoint::{Endpoint, Scheme};
@@ -50,14 +54,17 @@ pub use error::{ConfigError, ConfigErrors};
 pub use export::{Batch, Encoders, Export, Queue, Retry};
 pub use limits::Limits;
 pub use listener::{Listener, ListenerTls};
-pub use route::{Capture, CaptureLevel, ResponseHeaders, Route, SampleBy, Sampling};
+pub use route::{Capture, CaptureLevel, ResponseHeaders, Route};
 pub use route_match::{HeaderMatch, PathMatch, RouteMatch};
 pub use route_redact::{Redact, RedactPattern};
-pub use route_trace::{ExperimentRef, RouteTrace, Source, Tag, TraceContextMode};
+pub use route_trace::{ExperimentRef, RouteTrace, Tag, TraceContextMode};
+pub use sampling::{Daily, Keep, KeepContent, ParentPolicy, SampleBy, Sampling};
 pub use schema::schema;
 pub use secret::Secret;
 pub use service::{Admin, Log, LogFormat, LogLevel, Telemetry};
 pub use sink::{Compression, MlflowAuth, MlflowSink, OtlpSink, Sink, SinkHeader, SinkKind};
+pub use source::Source;
+pub use units::duration as parse_duration;
 pub use upstream::{
     ClientIdentity, HostHeader, PathRewrite, Timeouts, Upstream, UpstreamHttp, UpstreamTls,
 };

@@ -3,9 +3,10 @@
 use std::{collections::BTreeSet, sync::Arc};
 
 use crate::{
-    ExperimentRef, Redact, RouteMatch, RouteTrace, check,
+    Alerts, ExperimentRef, Redact, RouteMatch, RouteTrace, SampleBy, Sampling, Source, alerts,
+    check,
     field::{Field, quoted},
-    route_match, route_redact, route_trace,
+    route_match, route_redact, route_trace, sampling,
     similar::similar,
     units,
 };
@@ -31,23 +32,8 @@ pub struct Route {
     pub redact: Redact,
     /// What the trace says besides the exchange itself.
     pub trace: RouteTrace,
-}
-
-/// The head decision.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Sampling {
-    /// The share of exchanges kept, 0..=1; final: the route's, else the global one, else
-    /// `MLFLOW_TRACE_SAMPLING_RATIO`, else 1.
-    pub ratio: f64,
-    /// What is hashed against the ratio.
-    pub by: SampleBy,
-}
-
-/// What the head decision hashes, so that every replica decides alike.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum SampleBy {
-    /// The caller's trace id where it sent one, else the exchange's own.
-    Trace,
+    /// What its traffic must keep to, live.
+    pub alerts: Alerts,
 }
 
 /// What is kept of an exchange.
@@ -136,15 +122,17 @@ fn route(
         .field("upstream")
         .required(|text| known("upstream", text, &around.upstreams));
     let matcher = route_match::read(&map.field("match"));
-    let sampling = sampling(&map.field("sampling"), around.ratio);
+    let sampling = sampling::read(&map.field("sampling"), around.ratio);
     let capture = capture(&map.field("capture"));
     let sinks = sinks(&map.field("sinks"), &around.sinks);
     let headers = response_headers(&map.field("headers"));
     let redact = route_redact::read(&map.field("redact"));
     map.field("latency_budget").not_yet("null");
+    let alerts = alerts::read(&map.field("alerts"));
     // The faults of a nameless route's trace are worth knowing too.
     let trace_name = name.clone().unwrap_or_default();
     let trace = route_trace::read(&map.field("trace"), &trace_name, &around.experiment);
+    check_deciding(&map.field("sampling"), &sampling, &trace);
     Some(Route {
         name: name?,
         matcher,
@@ -155,27 +143,27 @@ fn route(
         headers,
         redact,
         trace,
+        alerts,
     })
 }
 
-fn sampling(field: &Field<'_>, ratio: f64) -> Sampling {
-    let map = field.map();
-    map.field("by").not_yet("trace");
-    map.field("parent").not_yet("ignore");
-    map.field("max_per_second").not_yet("null");
-    let keep = map.field("keep").map();
-    keep.field("errors").not_yet("false");
-    keep.field("slower_than").not_yet("null");
-    keep.field("first_byte_slower_than").not_yet("null");
-    keep.field("larger_than").not_yet("null");
-    keep.field("max_per_second").not_yet("10");
-    let keep_content = map.field("keep_content").map();
-    keep_content.field("finish_reasons").not_yet("[]");
-    keep_content.field("stream_errors").not_yet("false");
-    keep_content.field("grpc_errors").not_yet("false");
-    Sampling {
-        ratio: map.field("ratio").or(ratio, units::ratio),
-        by: SampleBy::Trace,
+/// What decides must be there when the request's head is, and be there at all.
+fn check_deciding(field: &Field<'_>, sampling: &Sampling, trace: &RouteTrace) {
+    let (sources, name) = match sampling.by {
+        SampleBy::Trace => return,
+        SampleBy::Session => (&trace.session, "session"),
+        SampleBy::User => (&trace.user, "user"),
+    };
+    let late = |source: &Source| matches!(source, Source::Body(_));
+    if let Some(index) = sources.iter().position(late) {
+        field.fail(format!(
+            "by `{name}` cannot decide: `trace.{name}[{index}]` is read from the body, which comes after the decision"
+        ));
+    }
+    if sources.is_empty() {
+        field.warn(&format!(
+            "by `{name}` decides by the trace, because `trace.{name}` names no source"
+        ));
     }
 }
 

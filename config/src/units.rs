@@ -40,7 +40,10 @@ pub(crate) fn some_bytes(text: &str) -> Result<usize, String> {
 }
 
 /// A time: `250us`, `500ms`, `30s`, `5m`, `1h`. Zero is one too.
-pub(crate) fn duration(text: &str) -> Result<Duration, String> {
+///
+/// # Errors
+/// What is wrong with the text.
+pub fn duration(text: &str) -> Result<Duration, String> {
     let wrong = || format!("`{text}` is not a time, as `250us`, `500ms`, `30s`, `5m` or `1h`");
     let (number, unit) = number_and_unit(text).ok_or_else(wrong)?;
     let micros: u64 = match unit {
@@ -73,6 +76,14 @@ pub(crate) fn ratio(text: &str) -> Result<f64, String> {
         .ok()
         .filter(|ratio| (0.0..=1.0).contains(ratio))
         .ok_or_else(|| format!("`{text}` is not a number from 0 to 1"))
+}
+
+/// A number of events per second, more than 0.
+pub(crate) fn rate(text: &str) -> Result<f64, String> {
+    text.parse()
+        .ok()
+        .filter(|rate: &f64| *rate > 0.0 && rate.is_finite())
+        .ok_or_else(|| format!("`{text}` is not a number of more than 0"))
 }
 
 /// A whole number of at least 1, at most a thousand millions.
@@ -202,6 +213,12 @@ mod tests {
             ratio,
             &["", "-0.1", "1.0001", "NaN", "inf", ".nan", "half", "5%"],
         );
+    }
+
+    #[test]
+    fn rates_are_positive() {
+        check(rate, &[("10", 10.0), ("0.5", 0.5)]);
+        refuse(rate, &["", "0", "-1", "inf", "NaN", "10/s"]);
     }
 
     #[test]

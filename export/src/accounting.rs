@@ -6,11 +6,11 @@
 //! so `/metrics` and `/status` cannot disagree.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use offpath_config::Route;
 use offpath_trace::KeptBecause;
-use prometheus::{IntCounter, IntGauge};
+use prometheus::{IntCounter, IntCounterVec, IntGauge};
 
 use crate::metrics::Metrics;
 use crate::status::{Pending, RouteSink, RouteStatus};
@@ -64,8 +64,20 @@ impl DropReason {
 #[derive(Debug)]
 pub(crate) struct Account {
     route: Arc<str>,
-    kept_ratio: IntCounter,
+    kept: Kept,
+    not_kept: IntCounter,
+    undecided_dropped: IntCounter,
     ledgers: Vec<Arc<Ledger>>,
+}
+
+/// Exchanges kept, by the reason.
+#[derive(Debug)]
+struct Kept {
+    all: IntCounter,
+    family: IntCounterVec,
+    route: Arc<str>,
+    /// In the order of [`KeptBecause::ALL`]; each resolved when first seen, as few are in use.
+    by_reason: [OnceLock<IntCounter>; KeptBecause::ALL.len()],
 }
 
 /// The books of one route and one of its sinks.
@@ -95,19 +107,33 @@ enum Place {
 
 impl Account {
     pub(crate) fn new(route: &Route, metrics: &Metrics) -> Self {
-        let because = KeptBecause::Ratio.as_str();
+        let decision = |decision| {
+            let labels = [&*route.name, decision];
+            metrics.exchanges.with_label_values(&labels)
+        };
         let ledger = |sink: &Arc<str>| Arc::new(Ledger::new(&route.name, sink, metrics));
         Self {
             route: Arc::clone(&route.name),
-            kept_ratio: metrics.kept.with_label_values(&[&*route.name, because]),
+            kept: Kept::new(&route.name, metrics),
+            not_kept: decision("not_kept"),
+            undecided_dropped: decision("undecided_dropped"),
             ledgers: route.sinks.iter().map(ledger).collect(),
         }
     }
 
     pub(crate) fn kept(&self, because: KeptBecause) {
-        match because {
-            KeptBecause::Ratio => self.kept_ratio.inc(),
-        }
+        self.kept.count(because);
+    }
+
+    /// The exchange is not kept.
+    pub(crate) fn not_kept(&self) {
+        self.not_kept.inc();
+    }
+
+    /// An exchange was lost before its content could decide: it was never kept, so no sink's
+    /// books know it.
+    pub(crate) fn undecided_dropped(&self) {
+        self.undecided_dropped.inc();
     }
 
     /// The trace waits in the queue, for all its sinks.
@@ -115,7 +141,7 @@ impl Account {
         self.ledgers.iter().for_each(|ledger| ledger.queue.inc());
     }
 
-    /// The trace did not get into the queue.
+    /// The kept trace did not get into the queue.
     pub(crate) fn refused(&self, reason: DropReason) {
         self.ledgers
             .iter()
@@ -146,7 +172,7 @@ impl Account {
     }
 
     pub(crate) fn status(&self) -> RouteStatus {
-        let kept = self.kept_ratio.get();
+        let kept = self.kept.total();
         RouteStatus {
             route: Arc::clone(&self.route),
             kept,
@@ -156,6 +182,36 @@ impl Account {
                 .map(|ledger| ledger.status(kept))
                 .collect(),
         }
+    }
+}
+
+impl Kept {
+    fn new(route: &Arc<str>, metrics: &Metrics) -> Self {
+        let kept = Self {
+            all: metrics.exchanges.with_label_values(&[&**route, "kept"]),
+            family: metrics.kept.clone(),
+            route: Arc::clone(route),
+            by_reason: Default::default(),
+        };
+        // The one that every route has is shown from the start.
+        kept.counter(KeptBecause::Ratio);
+        kept
+    }
+
+    fn count(&self, because: KeptBecause) {
+        self.all.inc();
+        self.counter(because).into_iter().for_each(IntCounter::inc);
+    }
+
+    fn counter(&self, because: KeptBecause) -> Option<&IntCounter> {
+        let place = KeptBecause::ALL.iter().position(|known| *known == because);
+        let slot = self.by_reason.get(place?)?;
+        let labels = [&*self.route, because.as_str()];
+        Some(slot.get_or_init(|| self.family.with_label_values(&labels)))
+    }
+
+    fn total(&self) -> u64 {
+        self.all.get()
     }
 }
 

@@ -11,6 +11,7 @@ use crate::OpenError;
 use crate::batch::{Batcher, Limits};
 use crate::encoder::{Lane, Tokens};
 use crate::health::Health;
+use crate::judge::Judge;
 use crate::metrics::Metrics;
 use crate::record::Parcel;
 use crate::retry::Backoff;
@@ -55,6 +56,7 @@ impl<'a> Destinations<'a> {
         Ok(Lane {
             inboxes,
             tokens: Tokens::new(&route.name, self.metrics),
+            judge: Judge::new(&route.sampling.keep_content, Instant::now()),
         })
     }
 

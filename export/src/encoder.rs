@@ -9,18 +9,21 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use offpath_trace::{Defect, Exchange, Trace, TraceId, Value};
+use offpath_trace::{Defect, Exchange, KeptBecause, Trace, TraceId, Value};
 use prometheus::{Histogram, IntCounter, IntCounterVec};
 use tokio::sync::mpsc;
 use tracing::{info, warn};
 
 use crate::DropReason;
+use crate::accounting::Account;
 use crate::budget::Ticket;
 use crate::handle::{Queue, Waiting};
+use crate::judge::Judge;
 use crate::metrics::Metrics;
 use crate::otlp::Encodable;
 use crate::preview::{TRACE_TOO_LARGE, shrink};
 use crate::record::{Parcel, Record};
+use crate::sink;
 
 /// An exchange to a trace: [`offpath_trace::decode`], but for tests.
 pub(crate) type Decode = fn(&Exchange) -> (Trace, Vec<Defect>);
@@ -50,6 +53,8 @@ pub(crate) struct Lane {
     /// One per sink of the route, in the route's order.
     pub(crate) inboxes: Vec<mpsc::Sender<Parcel>>,
     pub(crate) tokens: Tokens,
+    /// What may keep an exchange by its content.
+    pub(crate) judge: Option<Judge>,
 }
 
 /// A route's token counters, by the attribute that holds the figure.
@@ -58,8 +63,26 @@ pub(crate) struct Tokens(Vec<(&'static str, IntCounter)>);
 /// A trace that is encoded, and what was found on the way.
 struct Encoded {
     trace_id: TraceId,
+    info: Option<Bytes>,
     bytes: Bytes,
     defects: Vec<&'static str>,
+}
+
+/// Whether an exchange is kept, and its route's books.
+struct Fate<'a> {
+    account: &'a Account,
+    kept: bool,
+}
+
+impl Fate<'_> {
+    /// Keeps it, if it is not kept already.
+    fn keep(&mut self, because: KeptBecause) {
+        if !self.kept {
+            self.kept = true;
+            self.account.kept(because);
+            self.account.queued();
+        }
+    }
 }
 
 impl Encoder {
@@ -89,7 +112,7 @@ impl Encoder {
     fn handle(&self, waiting: Waiting) {
         let Waiting {
             exchange,
-            mut ticket,
+            ticket,
             since,
         } = waiting;
         let index = exchange.plan.index;
@@ -98,21 +121,22 @@ impl Encoder {
             return;
         };
         let seconds = self.seconds.start_timer();
+        let mut fate = Fate {
+            account,
+            kept: exchange.kept.is_some(),
+        };
         // The exchange is taken, and with it ends its share of the capture budget.
-        let encoded = catch_unwind(AssertUnwindSafe(|| self.encode(exchange, &lane.tokens)));
+        let encoded = catch_unwind(AssertUnwindSafe(|| self.encode(exchange, lane, &mut fate)));
         drop(seconds);
-        let encoded = encoded.unwrap_or(Err(DropReason::EncodePanic));
-        let record = encoded
-            .and_then(|encoded| self.record(encoded, &mut ticket))
-            .map(|(id, bytes)| {
-                Arc::new(Record {
-                    trace_id: id,
-                    bytes,
-                    offered: since,
-                    encoded: Instant::now(),
-                    _ticket: ticket,
-                })
-            });
+        let encoded = match encoded {
+            Ok(None) => return account.not_kept(),
+            Ok(Some(encoded)) => encoded,
+            Err(_) => Err(DropReason::EncodePanic),
+        };
+        if !fate.kept {
+            return account.undecided_dropped();
+        }
+        let record = encoded.and_then(|encoded| self.record(encoded, since, ticket));
         for (claim, inbox) in account.claims().zip(&lane.inboxes) {
             match &record {
                 Err(reason) => claim.dropped(*reason),
@@ -126,13 +150,29 @@ impl Encoder {
         }
     }
 
-    fn encode(&self, exchange: Exchange, tokens: &Tokens) -> Result<Encoded, DropReason> {
+    /// `None`: it is not kept.
+    fn encode(
+        &self,
+        exchange: Exchange,
+        lane: &Lane,
+        fate: &mut Fate<'_>,
+    ) -> Option<Result<Encoded, DropReason>> {
         let (mut trace, defects) = (self.decode)(&exchange);
+        lane.tokens.count(&trace);
+        let judge = lane.judge.as_ref();
+        let taken = judge.and_then(|judge| judge.take(&exchange, &trace, Instant::now()));
+        if let Some((because, weight)) = taken {
+            trace.keep(because, weight);
+            fate.keep(because);
+        }
         drop(exchange);
-        tokens.count(&trace);
         for (rule, count) in trace.redactions.iter() {
             self.redactions.with_label_values(&[rule]).inc_by(count);
         }
+        fate.kept.then(|| self.encode_trace(trace, defects))
+    }
+
+    fn encode_trace(&self, mut trace: Trace, defects: Vec<Defect>) -> Result<Encoded, DropReason> {
         let mut defects: Vec<_> = defects.into_iter().map(Defect::as_str).collect();
         let trace_id = trace.id;
         let mut encodable = Encodable::new(&trace);
@@ -146,6 +186,7 @@ impl Encoder {
         }
         Ok(Encoded {
             trace_id,
+            info: sink::info::of(&trace),
             bytes: encodable.encode(),
             defects,
         })
@@ -155,16 +196,25 @@ impl Encoder {
     fn record(
         &self,
         encoded: Encoded,
-        ticket: &mut Ticket,
-    ) -> Result<(TraceId, Bytes), DropReason> {
+        since: Instant,
+        mut ticket: Ticket,
+    ) -> Result<Arc<Record>, DropReason> {
         for kind in encoded.defects {
             // The one place that resolves labels per event: defects are rare.
             self.defects.with_label_values(&[kind]).inc();
         }
-        if !ticket.resize(encoded.bytes.len() + size_of::<Record>()) {
+        let held = encoded.bytes.len() + encoded.info.as_ref().map_or(0, Bytes::len);
+        if !ticket.resize(held + size_of::<Record>()) {
             return Err(DropReason::QueueBytes);
         }
-        Ok((encoded.trace_id, encoded.bytes))
+        Ok(Arc::new(Record {
+            trace_id: encoded.trace_id,
+            bytes: encoded.bytes,
+            info: encoded.info,
+            offered: since,
+            encoded: Instant::now(),
+            _ticket: ticket,
+        }))
     }
 
     /// Logs when the queue begins to refuse offers, and when it is half empty again.

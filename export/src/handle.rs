@@ -60,9 +60,16 @@ impl Handle {
         Self { queue }
     }
 
-    /// Takes a kept exchange, or drops it and counts why. Never waits.
+    /// Takes an exchange that is kept, or may be by its content, or drops it and counts why.
+    /// Never waits.
     pub fn offer(&self, exchange: Exchange) {
         self.queue.offer(exchange);
+    }
+
+    /// Counts an exchange that is not kept, of the route at this place in the configuration.
+    pub fn passed_over(&self, index: usize) {
+        let account = self.queue.accounts.get(index);
+        account.into_iter().for_each(Account::not_kept);
     }
 
     /// The accounts and the sinks at this moment. Not for the request path: it allocates.
@@ -120,15 +127,18 @@ impl Queue {
             );
             return;
         };
-        account.kept(exchange.kept);
+        if let Some(because) = exchange.kept {
+            account.kept(because);
+        }
         if self.is_closed() {
-            account.refused(DropReason::Shutdown);
+            refuse(account, exchange.kept.is_some(), DropReason::Shutdown);
         } else {
             self.enqueue(account, exchange);
         }
     }
 
     fn enqueue(&self, account: &Account, exchange: Exchange) {
+        let decided = exchange.kept.is_some();
         let (ticket, crossed) = match self.budget.take(pinned_bytes(&exchange)) {
             Ok(taken) => taken,
             Err(reason) => {
@@ -136,10 +146,12 @@ impl Queue {
                 if !self.refusing.load(Ordering::Relaxed) {
                     self.refusing.store(true, Ordering::Relaxed);
                 }
-                return account.refused(reason);
+                return refuse(account, decided, reason);
             }
         };
-        account.queued();
+        if decided {
+            account.queued();
+        }
         let waiting = Box::new(Waiting {
             exchange,
             ticket,
@@ -147,9 +159,7 @@ impl Queue {
         });
         if self.ring.push(waiting).is_err() {
             // Cannot be: the ring holds as many as there are tickets.
-            account
-                .claims()
-                .for_each(|claim| claim.dropped(DropReason::QueueFull));
+            drop_queued(account, decided, DropReason::QueueFull);
         }
         if crossed {
             self.wake();
@@ -185,9 +195,8 @@ impl Queue {
         self.state.fetch_max(SWEPT, Ordering::SeqCst);
         while let Some(waiting) = self.pop() {
             if let Some(account) = self.accounts.get(waiting.exchange.plan.index) {
-                account
-                    .claims()
-                    .for_each(|claim| claim.dropped(DropReason::Shutdown));
+                let decided = waiting.exchange.kept.is_some();
+                drop_queued(account, decided, DropReason::Shutdown);
             }
         }
     }
@@ -198,6 +207,24 @@ impl Queue {
             .into_iter()
             .flatten()
             .for_each(Thread::unpark);
+    }
+}
+
+/// Counts an exchange that did not get into the queue.
+fn refuse(account: &Account, decided: bool, reason: DropReason) {
+    if decided {
+        account.refused(reason);
+    } else {
+        account.undecided_dropped();
+    }
+}
+
+/// Counts an exchange that is lost on its way through the queue.
+pub(crate) fn drop_queued(account: &Account, decided: bool, reason: DropReason) {
+    if decided {
+        account.claims().for_each(|claim| claim.dropped(reason));
+    } else {
+        account.undecided_dropped();
     }
 }
 

@@ -23,6 +23,7 @@ mod encoder;
 mod exporter;
 mod handle;
 mod health;
+mod judge;
 mod metrics;
 mod otlp;
 mod pipeline;
@@ -38,7 +39,7 @@ mod worker;
 pub use accounting::DropReason;
 pub use handle::Handle;
 pub use pipeline::{Drained, OpenError, Pipeline, open};
-pub use sink::{ClientError, ReadError, Reader, StoredSpan, StoredTrace};
+pub use sink::{ClientError, FoundPage, FoundTrace, ReadError, Reader, StoredSpan, StoredTrace};
 pub use status::{
     DestinationState, DestinationStatus, Pending, QueueStatus, RouteSink, RouteStatus, Status,
 };

@@ -13,6 +13,7 @@ use crate::budget::Budget;
 
 /// Every family, before its labels are resolved.
 pub(crate) struct Metrics {
+    pub(crate) exchanges: IntCounterVec,
     pub(crate) kept: IntCounterVec,
     pub(crate) traces: IntCounterVec,
     pub(crate) dropped: IntCounterVec,
@@ -40,6 +41,11 @@ impl Metrics {
             Box::new(move || gauge.bytes() as f64),
         )?))?;
         Ok(Self {
+            exchanges: counter(
+                "offpath_exchanges_total",
+                "Exchanges by what was decided about keeping them.",
+                &["route", "decision"],
+            )?,
             kept: counter(
                 "offpath_kept_total",
                 "Exchanges kept.",

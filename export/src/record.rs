@@ -16,6 +16,8 @@ pub(crate) struct Record {
     pub(crate) trace_id: TraceId,
     /// See [`otlp`](crate::otlp).
     pub(crate) bytes: Bytes,
+    /// What an MLflow sink is told besides, in a call of its own; see [`info`](crate::sink::info).
+    pub(crate) info: Option<Bytes>,
     /// When it was offered: its age decides when to give up.
     pub(crate) offered: Instant,
     /// When it was encoded: its linger begins here.

@@ -96,8 +96,12 @@ impl Worker {
                     .payload(piece.iter().map(|parcel| &parcel.record.bytes))
             });
             let timer = self.seconds.start_timer();
-            let answer = self.sink.send(body).await;
+            let mut answer = self.sink.send(body).await;
             timer.observe_duration();
+            if answer == Answer::Taken {
+                let infos = piece.iter().filter_map(|parcel| parcel.record.info.clone());
+                answer = self.sink.tell(infos).await;
+            }
             self.note(&answer);
             match delivery.answered(&answer, rand::random()) {
                 Step::Wait(pause) => {

@@ -1,6 +1,6 @@
 //! One request's capture, from its head to its end.
 //!
-//! Times and sizes are taken of every request; messages only of one that is kept. The gateway
+//! Times and sizes are taken of every request; messages only of one that is kept, or may be. The gateway
 //! calls in pingora's order, and gets an [`Exchange`] at the end where there is one to keep.
 
 use std::sync::Arc;
@@ -8,11 +8,9 @@ use std::time::{Duration, Instant, SystemTime};
 
 use bytes::Bytes;
 use http::{HeaderMap, StatusCode, Version};
-use offpath_trace::{
-    EndReason, Exchange, Ids, KeptBecause, Outcome, Plan, Request, Response, Timing,
-};
+use offpath_trace::{EndReason, Exchange, Ids, Outcome, Plan, Request, Response, Timing};
 
-use crate::{CaptureBudget, Figures, Lease, Marks, Memory, Tap};
+use crate::{CaptureBudget, End, Figures, Head, KeepRules, Lease, Marks, Memory, Tap};
 
 /// The state of one request.
 #[derive(Debug)]
@@ -24,12 +22,12 @@ pub struct Capture {
     recording: Option<Box<Recording>>,
 }
 
-/// What is kept of a request that is kept.
+/// What is kept of a request that is kept, or may be.
 #[derive(Debug)]
 pub struct Recording {
     plan: Arc<Plan>,
     ids: Ids,
-    weight: Option<f64>,
+    keeping: Keeping,
     request_id: Box<str>,
     request: Request,
     request_tap: Tap,
@@ -38,13 +36,40 @@ pub struct Recording {
     lease: Lease,
 }
 
+/// Whether the exchange is kept, as far as that is decided.
+#[derive(Debug)]
+pub struct Keeping {
+    /// The head decision.
+    pub head: Head,
+    /// What the end may add to it.
+    pub rules: Option<Arc<KeepRules>>,
+    /// Whether its content may add to it as well, which is for the background to tell.
+    pub content: bool,
+}
+
+/// An exchange that is kept, or may be by its content.
+#[derive(Debug)]
+pub struct Finished {
+    /// For the background.
+    pub exchange: Exchange,
+    /// It is left to a rule, but the budget had had no room for all of its bodies.
+    pub short: bool,
+}
+
+impl Keeping {
+    /// Whether there is anything to record for.
+    pub fn may_keep(&self) -> bool {
+        self.head.kept.is_some() || self.rules.is_some() || self.content
+    }
+}
+
 impl Recording {
-    /// A request that the sampling ratio keeps. Its head of `head_bytes` is charged to the
+    /// A request that is kept, or may be. Its head of `head_bytes` is charged to the
     /// budget, but never refused: heads are bounded by the limits of connections and head size.
     pub fn begin(
         plan: Arc<Plan>,
         ids: Ids,
-        weight: Option<f64>,
+        keeping: Keeping,
         request: (Box<str>, Request),
         head_bytes: usize,
         max_body: usize,
@@ -57,7 +82,7 @@ impl Recording {
         Box::new(Self {
             plan,
             ids,
-            weight,
+            keeping,
             request_id,
             request,
             request_tap: Tap::new(max_body, memory),
@@ -85,14 +110,9 @@ impl Capture {
         &mut self.marks
     }
 
-    /// Keep this request from here on.
+    /// Keep this request from here on, at least until its end decides.
     pub fn record(&mut self, recording: Box<Recording>) {
         self.recording = Some(recording);
-    }
-
-    /// Whether it is kept.
-    pub fn is_kept(&self) -> bool {
-        self.recording.is_some()
     }
 
     /// A peer is chosen for another attempt: the request body begins anew.
@@ -163,9 +183,20 @@ impl Capture {
         self.first_byte
     }
 
-    /// The end, however it came about; a second call gives nothing.
-    pub fn finish(&mut self, now: Instant, outcome: Outcome) -> Option<Exchange> {
+    /// The end, however it came about; `None` where the exchange is surely not kept, and at a
+    /// second call.
+    pub fn finish(&mut self, now: Instant, outcome: Outcome) -> Option<Finished> {
         let recording = *self.recording.take()?;
+        let head = recording.keeping.head;
+        let Head { kept, weight } = match &recording.keeping.rules {
+            Some(rules) => rules.judge(head, &self.ended(&recording, &outcome, now), now),
+            None => head,
+        };
+        if kept.is_none() && !recording.keeping.content {
+            return None;
+        }
+        let refused = recording.request_tap.ran_short() || recording.response_tap.ran_short();
+        let short = head.kept.is_none() && refused;
         let figures = self.marks.figures();
         let mut request = recording.request;
         request.body = recording.request_tap.into_body();
@@ -173,11 +204,11 @@ impl Capture {
             body: recording.response_tap.into_body(),
             ..response
         });
-        Some(Exchange {
+        let exchange = Exchange {
             plan: recording.plan,
             ids: recording.ids,
-            kept: KeptBecause::Ratio,
-            weight: recording.weight,
+            kept,
+            weight,
             request_id: recording.request_id,
             request,
             response,
@@ -195,7 +226,19 @@ impl Capture {
             },
             outcome,
             charge: Some(Box::new(recording.lease)),
-        })
+        };
+        Some(Finished { exchange, short })
+    }
+
+    fn ended(&self, recording: &Recording, outcome: &Outcome, now: Instant) -> End {
+        let (request, response) = (&recording.request_tap, &recording.response_tap);
+        End {
+            status: recording.response.as_ref().map(|response| response.status),
+            reason: outcome.end,
+            took: self.marks.at(now),
+            first_byte: self.first_byte,
+            bytes: request.bytes().max(response.bytes()),
+        }
     }
 
     /// The outcome of a request whose future was dropped.

@@ -7,6 +7,8 @@
 mod budget;
 mod capture;
 mod glob;
+mod keep;
+mod pace;
 mod propagate;
 mod route;
 mod sample;
@@ -14,9 +16,10 @@ mod tee;
 mod timing;
 
 pub use budget::{CaptureBudget, Lease};
-pub use capture::{Capture, Recording};
+pub use capture::{Capture, Finished, Keeping, Recording};
+pub use keep::{End, KeepRules};
 pub use propagate::{Propagation, propagate};
 pub use route::{Router, Target};
-pub use sample::Sampler;
+pub use sample::{Basis, Head, Incoming, Sampler};
 pub use tee::{Memory, Tap};
 pub use timing::{Figures, Marks};

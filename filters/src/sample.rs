@@ -1,77 +1,148 @@
-//! The head decision: keep this exchange or not.
+//! The head decision: keep this exchange or not, as far as its request tells.
 //!
 //! A share of all ids is kept by comparing a hash of the id with a threshold, so that every
 //! replica decides alike. XXH3 with its default seed: fixed across builds and machines.
 
-use offpath_trace::TraceId;
+use std::borrow::Cow;
+use std::time::{Duration, Instant};
+
+use http::{HeaderMap, Uri};
+use offpath_config::{ParentPolicy, Sampling};
+use offpath_trace::{KeptBecause, RateCap, Source, TraceContext, TraceId};
 use xxhash_rust::xxh3::xxh3_64;
 
-/// Keeps a fixed share of all ids.
+use crate::pace::Pace;
+
+/// What the head decision looks at.
 #[derive(Clone, Copy, Debug)]
+pub struct Incoming<'a> {
+    /// The caller's trace id where it sent one, else the exchange's own.
+    pub id: TraceId,
+    /// The caller's trace context.
+    pub caller: Option<TraceContext>,
+    /// The request's target.
+    pub uri: &'a Uri,
+    /// The request's header fields.
+    pub headers: &'a HeaderMap,
+}
+
+/// The head decision, and what rules for the end make of it.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Head {
+    /// Why the exchange is kept; `None`: a rule for its end may still keep it.
+    pub kept: Option<KeptBecause>,
+    /// Inverse of the probability of being kept; `None` where it is unknown, or is zero.
+    pub weight: Option<f64>,
+}
+
+impl Head {
+    /// The decision of a route that is not traced.
+    pub const NOT_KEPT: Self = Self {
+        kept: None,
+        weight: None,
+    };
+}
+
+/// What the ratio is compared with.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Basis<'a> {
+    /// The session or user that is hashed; `None`: the trace's id is.
+    pub key: Option<Cow<'a, str>>,
+    /// Its hash, as a share of all: kept where this is below the ratio.
+    pub share: f64,
+}
+
+/// A route's head decision.
+#[derive(Debug)]
 pub struct Sampler {
     ratio: f64,
+    /// What is hashed instead of the id; the first that is there.
+    key: Vec<Source>,
+    parent: ParentPolicy,
+    cap: Option<RateCap>,
+    pace: Option<Pace>,
 }
 
 impl Sampler {
-    /// `ratio` from 0 (none) to 1 (all).
-    pub fn new(ratio: f64) -> Self {
-        Self { ratio }
+    /// `key`: the sources of the session or user that decides; none where the trace does.
+    /// `since_midnight`: how much of the day (UTC) has passed at `origin`.
+    pub fn new(
+        sampling: &Sampling,
+        key: Vec<Source>,
+        origin: Instant,
+        since_midnight: Duration,
+    ) -> Self {
+        let cap = |rate| RateCap::new(rate, origin);
+        Self {
+            ratio: sampling.ratio,
+            key,
+            parent: sampling.parent,
+            cap: sampling.max_per_second.map(cap),
+            pace: Pace::new(sampling.daily, origin, since_midnight),
+        }
     }
 
-    /// Whether the exchange with this id is kept.
-    pub fn keeps(self, id: TraceId) -> bool {
+    /// Decides at `now`.
+    pub fn decide(&self, incoming: Incoming<'_>, now: Instant) -> Head {
+        let caller = incoming
+            .caller
+            .filter(|_| self.parent != ParentPolicy::Ignore);
+        let (kept, known) = match (caller, self.parent) {
+            (Some(caller), ParentPolicy::Follow) => {
+                (caller.sampled.then_some(KeptBecause::Parent), false)
+            }
+            (Some(caller), _) => {
+                let kept = caller.sampled.then(|| self.by_ratio(incoming, now));
+                (kept.flatten(), false)
+            }
+            (None, _) => (self.by_ratio(incoming, now), true),
+        };
+        // How many callers sample, and how many exchanges a cap refuses, is not known here.
+        let known = known && self.cap.is_none() && self.ratio > 0.0;
+        Head {
+            kept: kept.filter(|_| self.cap.as_ref().is_none_or(|cap| cap.take(now))),
+            weight: known.then(|| 1.0 / self.ratio()),
+        }
+    }
+
+    /// The share that it keeps at the moment, which a day's budget may have lowered.
+    pub fn ratio(&self) -> f64 {
+        self.ratio * self.pace.as_ref().map_or(1.0, Pace::share)
+    }
+
+    /// An exchange is kept, whatever for, with so many bytes of bodies: the day's budget pays.
+    pub fn spend(&self, bytes: impl FnOnce() -> u64) {
+        if let Some(pace) = &self.pace {
+            pace.spend(bytes());
+        }
+    }
+
+    /// What the ratio is compared with.
+    pub fn basis<'a>(&'a self, incoming: Incoming<'a>) -> Basis<'a> {
+        let key = self
+            .key
+            .iter()
+            .find_map(|source| source.of_head(incoming.uri, incoming.headers));
+        let hash = match &key {
+            Some(key) => xxh3_64(key.as_bytes()),
+            None => xxh3_64(incoming.id.as_bytes()),
+        };
         // The upper 53 bits are exact as a float in 0..1, so a ratio of 1 keeps every id.
-        let share = (xxh3_64(id.as_bytes()) >> 11) as f64 / (1_u64 << 53) as f64;
-        share < self.ratio
+        let share = (hash >> 11) as f64 / (1_u64 << 53) as f64;
+        Basis { key, share }
     }
 
-    /// Inverse of the probability of being kept; `None` where nothing is.
-    pub fn weight(self) -> Option<f64> {
-        (self.ratio > 0.0).then(|| 1.0 / self.ratio)
+    fn by_ratio(&self, incoming: Incoming<'_>, now: Instant) -> Option<KeptBecause> {
+        let share = self.basis(incoming).share;
+        if share >= self.ratio {
+            return None;
+        }
+        if let Some(pace) = &self.pace {
+            pace.want(now);
+        }
+        (share < self.ratio()).then_some(KeptBecause::Ratio)
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[track_caller]
-    fn check(ratio: f64) {
-        let sampler = Sampler::new(ratio);
-        let count = 20_000_u32;
-        // Counted ids: the hash must spread what is not random too.
-        let ids = (0..count).map(|bits| TraceId::from_random(u128::from(bits) + 1));
-        let kept = ids.filter(|id| sampler.keeps(*id)).count() as f64;
-        let mean = ratio * f64::from(count);
-        let error = (f64::from(count) * ratio * (1.0 - ratio)).sqrt();
-        assert!((kept - mean).abs() <= 4.0 * error, "{kept} kept at {ratio}");
-    }
-
-    #[test]
-    fn the_share_kept_is_the_ratio() {
-        check(0.0);
-        check(0.01);
-        check(0.05);
-        check(0.5);
-        check(1.0);
-    }
-
-    #[test]
-    fn what_a_smaller_ratio_keeps_a_larger_one_keeps_too() {
-        let ids = (1..5_000).map(TraceId::from_random);
-        assert!(
-            ids.into_iter()
-                .all(|id| !Sampler::new(0.1).keeps(id) || Sampler::new(0.2).keeps(id))
-        );
-    }
-
-    #[test]
-    fn a_decision_is_the_same_on_every_build() {
-        let id = TraceId::from_random(0x0af7_6519_16cd_43dd_8448_eb21_1c80_319c);
-        let edge = (xxh3_64(id.as_bytes()) >> 11) as f64 / (1_u64 << 53) as f64;
-        assert!(!Sampler::new(edge).keeps(id));
-        assert!(Sampler::new(edge + 1e-9).keeps(id));
-        // From the reference implementation, by another binding of it.
-        assert_eq!(xxh3_64(b"offpath"), 1_759_727_363_255_291_716);
-    }
-}
+mod tests;

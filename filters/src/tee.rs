@@ -38,6 +38,7 @@ pub struct Tap {
     limit: usize,
     kept: usize,
     charged: usize,
+    refused: bool,
 }
 
 impl Tap {
@@ -49,6 +50,7 @@ impl Tap {
             limit,
             kept: 0,
             charged: 0,
+            refused: false,
         }
     }
 
@@ -80,6 +82,7 @@ impl Tap {
         };
         if !lease.grow(pinned + CHUNK_COSTS) {
             self.body.truncated = true;
+            self.refused = true;
             return;
         }
         self.charged += pinned + CHUNK_COSTS;
@@ -97,6 +100,16 @@ impl Tap {
     pub fn restart(&mut self, lease: &mut Lease) {
         lease.shrink(self.charged);
         *self = Self::new(self.limit, self.memory);
+    }
+
+    /// How much passed, in bytes.
+    pub fn bytes(&self) -> u64 {
+        self.body.bytes
+    }
+
+    /// Whether the global budget had no room for all that it should have kept.
+    pub fn ran_short(&self) -> bool {
+        self.refused
     }
 
     /// What it holds.

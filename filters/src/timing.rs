@@ -63,6 +63,11 @@ impl Marks {
         }
     }
 
+    /// When the head was parsed.
+    pub fn start(&self) -> Instant {
+        self.start
+    }
+
     /// Time since the head was parsed.
     pub fn at(&self, now: Instant) -> Duration {
         now.saturating_duration_since(self.start)

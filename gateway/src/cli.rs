@@ -9,7 +9,7 @@ use offpath_config::{Config, Env};
 use tracing::{info, warn};
 
 use crate::serve::Serving;
-use crate::{demo, log, serve};
+use crate::{demo, explain, health, log, serve};
 
 /// Exit code for a command or configuration that is wrong (`EX_USAGE` of sysexits.h).
 const USAGE: u8 = 64;
@@ -28,8 +28,13 @@ enum Command {
     Run(ConfigFile),
     /// Check a configuration and print what it costs.
     Validate(Validate),
+    /// Say what would become of a request: its route, whether it is kept and why, whose it is.
+    Explain(Explain),
     /// See it work: a model endpoint, offpath before it, traffic, and a real MLflow.
     Demo(demo::Options),
+    /// Judge the traces of the last while, as an MLflow server has them, for cron: 0 healthy, 1
+    /// breached, 2 could not tell.
+    Health(health::Options),
     /// Print the JSON Schema of the configuration.
     Schema,
 }
@@ -39,6 +44,14 @@ struct ConfigFile {
     /// The configuration.
     #[arg(long, env = "OFFPATH_CONFIG", value_name = "FILE")]
     config: PathBuf,
+}
+
+#[derive(Debug, Args)]
+struct Explain {
+    #[command(flatten)]
+    file: ConfigFile,
+    #[command(flatten)]
+    asked: explain::Options,
 }
 
 #[derive(Debug, Args)]
@@ -60,7 +73,11 @@ pub fn main(cli: Cli) -> ExitCode {
         Command::Validate(validate) => {
             with_config(&validate.file, |config| describe(config, &validate))
         }
+        Command::Explain(Explain { file, asked }) => {
+            with_config(&file, |config| explain(config, &asked))
+        }
         Command::Demo(options) => demo(options),
+        Command::Health(options) => health(&options),
         Command::Schema => {
             println!("{}", offpath_config::schema());
             ExitCode::SUCCESS
@@ -91,6 +108,33 @@ fn run(config: &Config) -> ExitCode {
         Err(error) => {
             eprintln!("offpath: {error:#}");
             ExitCode::FAILURE
+        }
+    }
+}
+
+fn explain(config: &Config, asked: &explain::Options) -> ExitCode {
+    match explain::explain(config, asked) {
+        Ok(answer) => {
+            println!("{answer}");
+            ExitCode::SUCCESS
+        }
+        Err(error) => {
+            eprintln!("offpath: {error:#}");
+            ExitCode::from(USAGE)
+        }
+    }
+}
+
+fn health(options: &health::Options) -> ExitCode {
+    let report = health::examine(options);
+    match report {
+        Ok(report) => {
+            println!("{}", report.show(options.json));
+            ExitCode::from(report.verdict().exit_code())
+        }
+        Err(error) => {
+            eprintln!("offpath: cannot tell: {error:#}");
+            ExitCode::from(health::Verdict::Unknown.exit_code())
         }
     }
 }

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::{Instant, SystemTime};
 
 use offpath_filters::{Capture, Propagation};
-use offpath_trace::Outcome;
+use offpath_trace::{EndReason, Exchange, Outcome};
 
 use crate::inflight;
 use crate::metrics::{RouteMetrics, seconds};
@@ -39,7 +39,10 @@ pub(crate) struct Admitted {
     pub(crate) propagation: Propagation,
     /// For the upstream: the client's own, or made.
     pub(crate) request_id: Box<str>,
-    pub(crate) kept: bool,
+    /// The head decision: the sampled flag that offpath sends.
+    pub(crate) sampled: bool,
+    /// Whether it is kept, or may be by a rule.
+    pub(crate) may_keep: bool,
 }
 
 impl Ctx {
@@ -59,9 +62,9 @@ impl Ctx {
         }
     }
 
-    /// `tr-<32 hex>`, MLflow's form of the trace id, where the exchange is kept.
+    /// `tr-<32 hex>`, MLflow's form of the trace id, where the exchange may be kept.
     pub(crate) fn trace_id(&self) -> Option<String> {
-        let admitted = self.route.as_ref().filter(|admitted| admitted.kept)?;
+        let admitted = self.route.as_ref().filter(|admitted| admitted.may_keep)?;
         Some(format!("tr-{}", admitted.propagation.ids.trace_id))
     }
 
@@ -70,6 +73,18 @@ impl Ctx {
         self.route
             .as_ref()
             .map_or(&self.gateway.unrouted, |admitted| &admitted.state.metrics)
+    }
+
+    /// Takes a kept exchange from its route's daily budget. What its content keeps is decided later,
+    /// and has a rate of its own.
+    fn spend(&self, exchange: &Exchange) {
+        let tracing = self
+            .route
+            .as_ref()
+            .and_then(|route| route.state.tracing.as_ref());
+        if let (Some(tracing), Some(_)) = (tracing, exchange.kept) {
+            tracing.sampler.spend(|| exchange.kept_bytes());
+        }
     }
 
     /// The end: counts, and offers the exchange where it is kept. Only the first call counts.
@@ -89,12 +104,30 @@ impl Ctx {
         if let Some(first_byte) = self.capture.first_byte() {
             metrics.first_byte.observe(seconds(first_byte));
         }
+        let failed =
+            outcome.end != EndReason::Complete || self.status.is_none_or(|code| code >= 400);
+        if let Some(watch) = self
+            .route
+            .as_ref()
+            .and_then(|route| route.state.watch.as_ref())
+        {
+            watch.count(failed, marks.at(now));
+        }
         let outcome = Outcome {
             upstream: self.peer.as_ref().map(|peer| peer.1),
             ..outcome
         };
-        if let Some(exchange) = self.capture.finish(now, outcome) {
-            self.gateway.export.offer(exchange);
+        let finished = self.capture.finish(now, outcome);
+        match (finished, &self.route) {
+            (Some(finished), _) => {
+                if finished.short {
+                    self.metrics().keep_truncated.inc();
+                }
+                self.spend(&finished.exchange);
+                self.gateway.export.offer(finished.exchange);
+            }
+            (None, Some(admitted)) => self.gateway.export.passed_over(admitted.state.index),
+            (None, None) => {}
         }
     }
 }

@@ -27,7 +27,7 @@ pub(crate) fn rewrite(head: &mut RequestHeader, ctx: &Ctx, origin: Origin) -> Re
     head.insert_header("x-request-id", &*admitted.request_id)?;
     // A route that is not traced says nothing of traces.
     if admitted.state.tracing.is_some()
-        && let Some(context) = admitted.propagation.traceparent(admitted.kept)
+        && let Some(context) = admitted.propagation.traceparent(admitted.sampled)
     {
         head.insert_header("traceparent", context.to_string())?;
     }

@@ -3,12 +3,15 @@
 //! This crate is the house's front: pingora, and the assembly of the other rooms. `proxy` is the
 //! only list of a request's phases; `serve` is the process's life from sockets to drain.
 
+mod alerts;
 mod answer;
 mod cli;
 mod ctx;
 pub mod demo;
 mod end;
+mod explain;
 mod forward;
+mod health;
 mod inflight;
 mod listener;
 mod log;

@@ -1,13 +1,17 @@
 //! The gateway's own metrics: resolved per route at start, so that a request looks nothing up.
 
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use offpath_filters::CaptureBudget;
 use prometheus::core::Collector;
 use prometheus::{
-    Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, Opts, Registry,
+    GaugeVec, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, Opts,
+    Registry,
 };
+
+use crate::alerts::Watch;
+use crate::route::RouteState;
 
 /// Upper bounds in seconds for what offpath itself takes: from 5 µs, where it should be.
 const OVERHEAD_BUCKETS: &[f64] = &[
@@ -30,7 +34,9 @@ pub(crate) struct Metrics {
     duration: HistogramVec,
     first_byte: HistogramVec,
     overhead: HistogramVec,
-    exchanges: IntCounterVec,
+    keep_truncated: IntCounterVec,
+    ratio: GaugeVec,
+    alert: GaugeVec,
     capture_bytes: IntGauge,
     /// Connections refused because `limits.connections` were open.
     pub(crate) connections_refused: IntCounter,
@@ -48,8 +54,7 @@ pub(crate) struct RouteMetrics {
     pub(crate) first_byte: Histogram,
     pub(crate) overhead_head: Histogram,
     pub(crate) overhead_body: Histogram,
-    pub(crate) kept: IntCounter,
-    pub(crate) not_kept: IntCounter,
+    pub(crate) keep_truncated: IntCounter,
 }
 
 impl Metrics {
@@ -62,12 +67,7 @@ impl Metrics {
         let counter = |name: &str, help: &str, labels: &[&str]| {
             registered(registry, IntCounterVec::new(Opts::new(name, help), labels)?)
         };
-        let build = counter(
-            "offpath_build_info",
-            "The running version; always 1.",
-            &["version"],
-        )?;
-        build.with_label_values(&[env!("CARGO_PKG_VERSION")]).inc();
+        show_version(registry)?;
         Ok(Self {
             requests: counter(
                 "offpath_requests_total",
@@ -92,10 +92,22 @@ impl Metrics {
                 OVERHEAD_BUCKETS,
                 &["route", "phase"],
             )?,
-            exchanges: counter(
-                "offpath_exchanges_total",
-                "Exchanges by what was decided about keeping them.",
-                &["route", "decision"],
+            keep_truncated: counter(
+                "offpath_keep_truncated_total",
+                "Exchanges left to a rule whose bodies limits.capture_bytes had no room for.",
+                &["route"],
+            )?,
+            ratio: gauge(
+                registry,
+                "offpath_sampling_ratio",
+                "Share of exchanges that sampling keeps, lowered where a day's budget asks for it.",
+                &["route"],
+            )?,
+            alert: gauge(
+                registry,
+                "offpath_alert",
+                "1 where a threshold of the route is breached.",
+                &["route", "alert"],
             )?,
             capture_bytes: registered(
                 registry,
@@ -117,7 +129,6 @@ impl Metrics {
     /// The share of a route.
     pub(crate) fn route(&self, route: &str) -> RouteMetrics {
         let overhead = |phase| self.overhead.with_label_values(&[route, phase]);
-        let exchanges = |decision| self.exchanges.with_label_values(&[route, decision]);
         RouteMetrics {
             requests: self.requests.clone(),
             route: route.into(),
@@ -127,14 +138,27 @@ impl Metrics {
             first_byte: self.first_byte.with_label_values(&[route]),
             overhead_head: overhead("head"),
             overhead_body: overhead("body"),
-            kept: exchanges("kept"),
-            not_kept: exchanges("not_kept"),
+            keep_truncated: self.keep_truncated.with_label_values(&[route]),
         }
     }
 
     /// The share of requests that no route took.
     pub(crate) fn unrouted(&self) -> RouteMetrics {
         self.route(NO_ROUTE)
+    }
+
+    /// Reads the routes' sampling ratios and alerts into their gauges.
+    pub(crate) fn observe_routes(&self, routes: &[Arc<RouteState>]) {
+        for route in routes {
+            if let Some(tracing) = &route.tracing {
+                let gauge = self.ratio.with_label_values(&[&*route.name]);
+                gauge.set(tracing.sampler.ratio());
+            }
+            for alert in route.watch.iter().flat_map(Watch::alerts) {
+                let gauge = self.alert.with_label_values(&[&*alert.route, alert.alert]);
+                gauge.set(f64::from(u8::from(alert.breached)));
+            }
+        }
     }
 
     /// Reads the budget's state into its gauge.
@@ -158,6 +182,22 @@ impl RouteMetrics {
             _ => self.no_code.inc(),
         }
     }
+}
+
+fn show_version(registry: &Registry) -> prometheus::Result<()> {
+    let opts = Opts::new("offpath_build_info", "The running version; always 1.");
+    let family = registered(registry, IntCounterVec::new(opts, &["version"])?)?;
+    family.with_label_values(&[env!("CARGO_PKG_VERSION")]).inc();
+    Ok(())
+}
+
+fn gauge(
+    registry: &Registry,
+    name: &str,
+    help: &str,
+    labels: &[&str],
+) -> prometheus::Result<GaugeVec> {
+    registered(registry, GaugeVec::new(Opts::new(name, help), labels)?)
 }
 
 /// A duration as Prometheus counts them.

@@ -12,14 +12,17 @@ use pingora::protocols::http::ServerSession;
 use prometheus::{Registry, TextEncoder};
 use serde_json::json;
 
+use crate::alerts::{Alert, Watch};
 use crate::inflight::InFlight;
 use crate::metrics::Metrics;
+use crate::route::RouteState;
 
 /// What both addresses show.
 pub(crate) struct Ops {
     pub(crate) registry: Registry,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) budget: CaptureBudget,
+    pub(crate) routes: Vec<Arc<RouteState>>,
     pub(crate) export: Handle,
     pub(crate) in_flight: InFlight,
     /// Taking requests: false before the start and from a drain on.
@@ -60,6 +63,7 @@ impl ServeHttp for AdminApp {
 impl Ops {
     fn metrics_page(&self) -> Answer {
         self.metrics.observe_budget(&self.budget);
+        self.metrics.observe_routes(&self.routes);
         let mut page = String::new();
         match TextEncoder::new().encode_utf8(&self.registry.gather(), &mut page) {
             Ok(()) => answer(
@@ -71,12 +75,18 @@ impl Ops {
         }
     }
 
+    fn alerts(&self) -> Vec<Alert> {
+        let watches = self.routes.iter().filter_map(|route| route.watch.as_ref());
+        watches.flat_map(Watch::alerts).collect()
+    }
+
     fn status_page(&self) -> Answer {
         let page = json!({
             "version": env!("CARGO_PKG_VERSION"),
             "ready": self.ready.load(Relaxed),
             "requests_in_flight": self.in_flight.count(),
             "capture_bytes": self.budget.used(),
+            "alerts": self.alerts(),
             "export": self.export.status(),
         });
         answer(

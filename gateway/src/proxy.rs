@@ -10,7 +10,9 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use http::{HeaderMap, StatusCode};
 use offpath_export::Handle;
-use offpath_filters::{CaptureBudget, Recording, Router, Target, propagate};
+use offpath_filters::{
+    CaptureBudget, Head, Incoming, Keeping, Recording, Router, Target, propagate,
+};
 use offpath_trace::{Body, Request, TraceContext};
 use pingora::http::{RequestHeader, ResponseHeader};
 use pingora::modules::http::HttpModules;
@@ -24,7 +26,7 @@ use crate::ctx::{Admitted, Ctx};
 use crate::forward::Origin;
 use crate::inflight::InFlight;
 use crate::metrics::RouteMetrics;
-use crate::route::RouteState;
+use crate::route::{RouteState, Tracing};
 use crate::{answer, end, forward};
 
 /// What all requests share.
@@ -44,14 +46,8 @@ pub(crate) struct Phases(pub(crate) Arc<Gateway>);
 impl Gateway {
     /// Which route takes a request.
     fn route(&self, head: &RequestHeader) -> Option<&Arc<RouteState>> {
-        let target = Target {
-            method: head.method.as_str(),
-            host: forward::host_of(head),
-            path: head.uri.path(),
-            headers: &head.headers,
-        };
         self.router
-            .find(target)
+            .find(target(head))
             .and_then(|index| self.routes.get(index))
     }
 
@@ -68,8 +64,22 @@ impl Gateway {
             Some(id) if !id.is_empty() => id.into(),
             _ => propagation.ids.trace_id.to_string().into(),
         };
+        let incoming = Incoming {
+            id: propagation.sampled_by,
+            caller: propagation.ids.caller,
+            uri: &head.uri,
+            headers: &head.headers,
+        };
+        let now = ctx.capture.marks().start();
+        let decide = |tracing: &Tracing| tracing.sampler.decide(incoming, now);
+        let decision = state.tracing.as_ref().map_or(Head::NOT_KEPT, decide);
         let recording = state.tracing.as_ref().and_then(|tracing| {
-            if !tracing.sampler.keeps(propagation.sampled_by) {
+            let keeping = Keeping {
+                head: decision,
+                rules: tracing.rules.clone(),
+                content: tracing.content,
+            };
+            if !keeping.may_keep() {
                 return None;
             }
             let Origin { client, tls } = origin(session);
@@ -85,28 +95,23 @@ impl Gateway {
             Some(Recording::begin(
                 Arc::clone(&tracing.plan),
                 propagation.ids,
-                tracing.sampler.weight(),
+                keeping,
                 (request_id.clone(), request),
                 head_size(head),
                 tracing.max_body,
                 &self.budget,
             ))
         });
-        let kept = recording.is_some();
+        let may_keep = recording.is_some();
         if let Some(recording) = recording {
             ctx.capture.record(recording);
         }
-        let counter = if kept {
-            &state.metrics.kept
-        } else {
-            &state.metrics.not_kept
-        };
-        counter.inc();
         ctx.route = Some(Admitted {
             state: Arc::clone(state),
             propagation,
             request_id,
-            kept,
+            sampled: decision.kept.is_some(),
+            may_keep,
         });
     }
 }
@@ -334,8 +339,18 @@ fn is_final(status: StatusCode) -> bool {
     !status.is_informational() || status == StatusCode::SWITCHING_PROTOCOLS
 }
 
+/// What routes look at.
+pub(crate) fn target(head: &RequestHeader) -> Target<'_> {
+    Target {
+        method: head.method.as_str(),
+        host: forward::host_of(head),
+        path: head.uri.path(),
+        headers: &head.headers,
+    }
+}
+
 /// The caller's trace context: none where there are several, as the standard asks.
-fn caller(headers: &HeaderMap) -> Option<TraceContext> {
+pub(crate) fn caller(headers: &HeaderMap) -> Option<TraceContext> {
     let mut values = headers.get_all("traceparent").iter();
     let first = values.next()?;
     values

@@ -1,20 +1,25 @@
 //! One route, compiled for the request path: everything a request needs without a look-up.
 
 use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use http::HeaderName;
 use offpath_config::{
-    CaptureLevel, Config, Redact, RedactPattern, ResponseHeaders, Source, TraceContextMode,
+    CaptureLevel, Config, Redact, RedactPattern, ResponseHeaders, SampleBy, Source,
+    TraceContextMode,
 };
-use offpath_filters::Sampler;
+use offpath_filters::{KeepRules, Sampler};
 use offpath_trace::{self as trace, Level, PatternRule, Plan, Redaction, Rules};
 
+use crate::alerts::Watch;
 use crate::metrics::{Metrics, RouteMetrics};
 use crate::upstream::Upstream;
 
 /// A route as the request path sees it.
 #[derive(Debug)]
 pub(crate) struct RouteState {
+    /// Its place in the configuration.
+    pub(crate) index: usize,
     pub(crate) name: Arc<str>,
     pub(crate) upstream: Arc<Upstream>,
     pub(crate) context: TraceContextMode,
@@ -22,12 +27,17 @@ pub(crate) struct RouteState {
     /// `None`: the route is not traced.
     pub(crate) tracing: Option<Tracing>,
     pub(crate) metrics: RouteMetrics,
+    /// `None`: nothing is watched.
+    pub(crate) watch: Option<Watch>,
 }
 
 /// How a route's exchanges are kept.
 #[derive(Debug)]
 pub(crate) struct Tracing {
     pub(crate) sampler: Sampler,
+    pub(crate) rules: Option<Arc<KeepRules>>,
+    /// Whether content may keep an exchange too.
+    pub(crate) content: bool,
     pub(crate) max_body: usize,
     pub(crate) plan: Arc<Plan>,
 }
@@ -42,25 +52,47 @@ pub(crate) fn compile(
         let upstream = upstreams
             .iter()
             .find(|upstream| *upstream.name == *route.upstream)?;
-        let level = match route.capture.level {
-            CaptureLevel::Full => Some(Level::Full),
-            CaptureLevel::Metadata => Some(Level::Metadata),
-            CaptureLevel::Off => None,
-        };
         Some(Arc::new(RouteState {
+            index,
             name: Arc::clone(&route.name),
             upstream: Arc::clone(upstream),
             context: route.trace.context,
             headers: route.headers.clone(),
-            tracing: level.map(|level| Tracing {
-                sampler: Sampler::new(route.sampling.ratio),
-                max_body: route.capture.max_body,
-                plan: Arc::new(plan(index, route, level)),
-            }),
+            tracing: tracing(index, route),
             metrics: metrics.route(&route.name),
+            watch: Watch::new(&route.name, &route.alerts, Instant::now()),
         }))
     };
     config.routes.iter().enumerate().filter_map(state).collect()
+}
+
+/// `None`: the route is not traced.
+pub(crate) fn tracing(index: usize, route: &offpath_config::Route) -> Option<Tracing> {
+    let level = match route.capture.level {
+        CaptureLevel::Full => Level::Full,
+        CaptureLevel::Metadata => Level::Metadata,
+        CaptureLevel::Off => return None,
+    };
+    let (sampling, now) = (&route.sampling, Instant::now());
+    let plan = plan(index, route, level);
+    let key = match sampling.by {
+        SampleBy::Trace => Vec::new(),
+        SampleBy::Session => plan.session.clone(),
+        SampleBy::User => plan.user.clone(),
+    };
+    Some(Tracing {
+        sampler: Sampler::new(sampling, key, now, since_midnight()),
+        rules: KeepRules::new(&sampling.keep, now).map(Arc::new),
+        content: sampling.keep_content.any(),
+        max_body: route.capture.max_body,
+        plan: Arc::new(plan),
+    })
+}
+
+/// How much of the day has passed, by UTC.
+fn since_midnight() -> Duration {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH);
+    Duration::from_secs(now.unwrap_or_default().as_secs() % 86_400)
 }
 
 fn plan(index: usize, route: &offpath_config::Route, level: Level) -> Plan {
@@ -71,13 +103,19 @@ fn plan(index: usize, route: &offpath_config::Route, level: Level) -> Plan {
         name: Arc::clone(&route.trace.name),
         level,
         join: route.trace.context == TraceContextMode::Join,
-        user: route.trace.user.iter().filter_map(source).collect(),
-        session: route.trace.session.iter().filter_map(source).collect(),
+        user: list(&route.trace.user),
+        session: list(&route.trace.session),
         tags: route.trace.tags.iter().filter_map(tag).collect(),
+        metadata: route.trace.metadata.iter().filter_map(tag).collect(),
+        client_request_id: list(&route.trace.client_request_id),
         redaction: redaction(&route.redact),
         statistics: route.capture.statistics,
         decoded_max: route.capture.max_body,
     }
+}
+
+fn list(sources: &[Source]) -> Vec<trace::Source> {
+    sources.iter().filter_map(source).collect()
 }
 
 fn redaction(redact: &Redact) -> Redaction {
@@ -106,5 +144,8 @@ fn source(source: &Source) -> Option<trace::Source> {
         Source::Header(name) => HeaderName::from_bytes(name.as_bytes())
             .ok()
             .map(trace::Source::Header),
+        Source::Query(name) => Some(trace::Source::Query(Arc::clone(name))),
+        Source::Path(segment) => Some(trace::Source::Path(*segment)),
+        Source::Body(steps) => Some(trace::Source::Body(Arc::clone(steps))),
     }
 }

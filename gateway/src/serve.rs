@@ -20,14 +20,16 @@ use prometheus::Registry;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{oneshot, watch};
 use tokio::task::JoinSet;
+use tokio::time::MissedTickBehavior;
 use tracing::{info, warn};
 
+use crate::alerts;
 use crate::inflight::InFlight;
 use crate::listener::{self, Limited};
 use crate::metrics::Metrics;
 use crate::ops::{AdminApp, Ops, TelemetryApp};
 use crate::proxy::{Gateway, Phases};
-use crate::route;
+use crate::route::{self, RouteState};
 use crate::upstream::{self, Upstream};
 
 /// Idle connections and accept loops get this long to end once no request is under way.
@@ -91,9 +93,10 @@ impl Parts {
         let upstreams = Upstream::compile(config)?;
         let budget = CaptureBudget::new(config.limits.capture_bytes);
         let in_flight = InFlight::default();
+        let routes = route::compile(config, &upstreams, metrics);
         let gateway = Arc::new(Gateway {
             router: Router::new(&config.routes),
-            routes: route::compile(config, &upstreams, metrics),
+            routes: routes.clone(),
             unrouted: metrics.unrouted(),
             budget: budget.clone(),
             head_bytes: config.limits.head_bytes,
@@ -106,6 +109,7 @@ impl Parts {
             registry,
             metrics: Arc::clone(metrics),
             budget,
+            routes,
             export,
             in_flight,
             ready: AtomicBool::new(false),
@@ -138,6 +142,7 @@ impl Parts {
         tasks.spawn(async move { self.telemetry.start_service(None, telemetry_watch, 1).await });
         tasks.spawn(async move { self.admin.start_service(None, ops_watch, 1).await });
         tasks.spawn(upstream::watch(self.upstreams));
+        tasks.spawn(watch(self.ops.routes.clone()));
         let mut proxy = JoinSet::new();
         proxy.spawn(async move { self.proxy.start_service(None, proxy_watch, 1).await });
         self.ops.ready.store(true, Relaxed);
@@ -204,6 +209,18 @@ impl Signals {
                 _ = self.interrupt.recv() => return,
                 _ = self.hangup.recv() => warn!("SIGHUP: reload is not yet supported."),
             }
+        }
+    }
+}
+
+/// Looks at the routes' alerts for as long as it runs.
+async fn watch(routes: Vec<Arc<RouteState>>) {
+    let mut looks = tokio::time::interval(alerts::LOOK);
+    looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        let now = looks.tick().await;
+        for watch in routes.iter().filter_map(|route| route.watch.as_ref()) {
+            watch.look(now.into_std());
         }
     }
 }

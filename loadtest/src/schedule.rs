@@ -43,6 +43,28 @@ pub enum Load {
         /// Requests in flight.
         workers: usize,
     },
+    /// At the instants of a recording, answered or not.
+    Recorded {
+        /// Exchanges of the recording.
+        exchanges: usize,
+        /// Recorded time over time now.
+        speed: f64,
+        /// How often all of it was sent.
+        loops: u32,
+        /// The most requests in flight.
+        connections: usize,
+    },
+}
+
+impl Load {
+    /// Requests per second that were asked for, at the start.
+    #[must_use]
+    pub fn rate(self) -> Option<f64> {
+        match self {
+            Self::Open { rate, .. } => Some(rate),
+            Self::Closed { .. } | Self::Recorded { .. } => None,
+        }
+    }
 }
 
 /// The send offsets of one run, ascending, all before its duration.

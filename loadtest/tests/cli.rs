@@ -124,9 +124,9 @@ fn a_run_prints_a_table_and_writes_the_same_as_json() {
     let chat = ["--chat", "10", "--stream", "--http", "2"];
     let load = [
         "--rate",
-        "100",
+        "10",
         "--duration",
-        "100ms",
+        "2s",
         "--arrivals",
         "poisson",
         "--json",
@@ -159,6 +159,13 @@ fn a_run_prints_a_table_and_writes_the_same_as_json() {
     assert_eq!(figures[4]["us"]["count"], answered * 2);
     assert_eq!(summary["load"]["loop"], "open");
 
+    let sweep = ["--sweep", "20..40:2", "--duration", "200ms", "--json", json];
+    let output = loadtest(&[["run", &url].as_slice(), &chat, &sweep].concat());
+    let stdout = String::from_utf8(output.stdout).unwrap();
+    assert!(stdout.contains("\nknee "), "{stdout}");
+    let swept: Value = serde_json::from_reader(file.reopen().unwrap()).unwrap();
+    assert_eq!(swept["steps"][1]["load"]["rate"], 40.0);
+
     let failing = [
         "-H",
         "x-status: 503",
@@ -177,18 +184,90 @@ fn a_run_prints_a_table_and_writes_the_same_as_json() {
 }
 
 #[test]
+fn a_rate_that_cannot_be_reached_is_exit_code_1_and_what_was_measured_is_written() {
+    let upstream = Upstream::start();
+    let folder = tempfile::tempdir().unwrap();
+    let file = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+    let (json, csv, html) = (file("a.json"), file("a.csv"), file("a.html"));
+    // One connection, 10 ms an answer: a tenth of what is due.
+    let url = format!("{}/echo?delay-us=10000", upstream.url);
+    let load = [
+        "--method",
+        "POST",
+        "--rate",
+        "1000",
+        "--duration",
+        "100ms",
+        "--connections",
+        "1",
+    ];
+    let files = ["--json", &json, "--csv", &csv, "--html", &html];
+    let args = [["run", &url].as_slice(), &load, &files].concat();
+    check_refused(&args, 1, "the rate was not reached");
+    let summary: Value = serde_json::from_slice(&std::fs::read(&json).unwrap()).unwrap();
+    assert_eq!(summary["statuses"]["200"], 100);
+    assert_eq!(summary["windows"][0]["requests"], 100);
+    let csv = std::fs::read_to_string(&csv).unwrap();
+    assert!(csv.starts_with("target,asked_per_s,"), "{csv}");
+    assert!(csv.contains(",true,latency,100,"), "{csv}");
+    let html = std::fs::read_to_string(&html).unwrap();
+    assert!(html.contains("Degraded: achieved"), "{html}");
+}
+
+#[test]
+fn a_replay_reads_a_trace_and_says_by_its_exit_code_whether_answers_differ() {
+    let upstream = Upstream::start();
+    let folder = tempfile::tempdir().unwrap();
+    let file = |name: &str, text: &str| {
+        let path = folder.path().join(name);
+        std::fs::write(&path, text).unwrap();
+        path.to_str().unwrap().to_owned()
+    };
+    let line = r#"{"timestamp": 0, "payload": 1, "recorded": {"path": "/echo", "response": 2}}"#;
+    let differing = file("a.jsonl", line);
+    let url = format!("{}/", upstream.url);
+    let json = file("a.json", "");
+    let args = ["replay", &url, "--trace", &differing, "--json", &json];
+    assert_eq!(loadtest(&args).status.code(), Some(0));
+    let replayed: Value = serde_json::from_slice(&std::fs::read(&json).unwrap()).unwrap();
+    assert_eq!(replayed["answers"]["first"][0]["told"], "/: 2 is now 1");
+    assert_eq!(replayed["load"]["load"]["loop"], "recorded");
+    let strict = [&args[..], &["--fail-if-different"]].concat();
+    assert_eq!(loadtest(&strict).status.code(), Some(2));
+    let none = [&args[..], &["--filter", "path=/x"]].concat();
+    check_refused(&none, 64, "of 1 exchanges none is selected");
+    let broken = file("b.jsonl", &format!("{line}\n{{"));
+    check_refused(
+        &["replay", &url, "--trace", &broken],
+        64,
+        "b.jsonl`, line 2: EOF",
+    );
+    check_refused(&["replay", &url], 64, "--trace <FILE>");
+    let down = ["replay", &url, "--mlflow", "http://127.0.0.1:1"];
+    check_refused(&down, 1, "MLflow at `http://127.0.0.1:1`: cannot connect");
+}
+
+#[test]
 fn a_comparison_tells_its_verdict_by_the_exit_code_and_writes_json() {
     let upstream = Upstream::start();
-    let file = tempfile::NamedTempFile::new().unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
     let direct = format!("direct={}/echo", upstream.url);
     let slow = format!("slow={}/echo?delay-us=20000", upstream.url);
     let small = [
         "--block", "20ms", "--rounds", "8", "--rate", "1000", "--case", "chat:5",
     ];
     let compare = |gate: &[&str]| {
-        let json = ["--json", file.path().to_str().unwrap()];
+        let files = [
+            "--json",
+            &path("json"),
+            "--csv",
+            &path("csv"),
+            "--html",
+            &path("html"),
+        ];
         let output =
-            loadtest(&[&["compare", &direct, &slow], small.as_slice(), &json, gate].concat());
+            loadtest(&[&["compare", &direct, &slow], small.as_slice(), &files, gate].concat());
         let stderr = String::from_utf8(output.stderr).unwrap();
         (output.status.code(), stderr)
     };
@@ -197,7 +276,11 @@ fn a_comparison_tells_its_verdict_by_the_exit_code_and_writes_json() {
         compare(&["--fail-if", "added_p50 > 1h"]),
         (Some(0), String::new())
     );
-    let json: Value = serde_json::from_reader(file.reopen().unwrap()).unwrap();
+    let json: Value = serde_json::from_slice(&std::fs::read(path("json")).unwrap()).unwrap();
+    let csv = std::fs::read_to_string(path("csv")).unwrap();
+    assert!(csv.contains("\nchat:5,"), "{csv}");
+    let page = std::fs::read_to_string(path("html")).unwrap();
+    assert!(page.contains("Added latency, with 95 % intervals"));
     assert_eq!(json["gates"][0]["verdict"], "passed");
     assert_eq!(json["cases"][0]["lanes"][2]["name"], "control");
     assert_eq!(compare(&["--fail-if", "added_p99.9 > 1ms"]).0, Some(3));

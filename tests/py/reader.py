@@ -36,6 +36,7 @@ def trace(trace):
         "token_usage": info.token_usage,
         "tags": dict(info.tags),
         "metadata": dict(info.trace_metadata),
+        "client_request_id": info.client_request_id,
         "spans": [span(each) for each in trace.data.spans],
     }
 

@@ -102,6 +102,11 @@ impl Gateway {
         Wire::connect(self.address).await.exchange(request).await
     }
 
+    /// The file that it was configured by.
+    pub fn config(&self) -> PathBuf {
+        config_file(self.folder.path())
+    }
+
     /// What it logged so far.
     pub fn log(&self) -> String {
         log(self.folder.path())
@@ -169,7 +174,7 @@ impl Setup {
         self.config["listeners"][0]["address"] = address.to_string().into();
         self.config["telemetry"]["address"] = telemetry.to_string().into();
         self.config["admin"]["address"] = admin.to_string().into();
-        let file = folder.path().join("offpath.yaml");
+        let file = config_file(folder.path());
         fs::write(&file, serde_json::to_vec_pretty(&self.config).unwrap()).unwrap();
         let child = spawn(&file, folder.path(), &self.environment);
         let mut gateway = Gateway {
@@ -225,6 +230,10 @@ fn spawn(config: &Path, folder: &Path, environment: &[(String, String)]) -> Chil
 
 fn log(folder: &Path) -> String {
     fs::read_to_string(log_file(folder)).unwrap_or_default()
+}
+
+fn config_file(folder: &Path) -> PathBuf {
+    folder.join("offpath.yaml")
 }
 
 fn log_file(folder: &Path) -> PathBuf {

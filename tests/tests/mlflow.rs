@@ -7,6 +7,12 @@
 
 #[path = "mlflow/chat.rs"]
 mod chat;
+#[path = "mlflow/cookbook.rs"]
+mod cookbook;
+#[path = "mlflow/health.rs"]
+mod health;
+#[path = "mlflow/replay.rs"]
+mod replay;
 #[path = "mlflow/scoring.rs"]
 mod scoring;
 #[path = "mlflow/trouble.rs"]
@@ -28,13 +34,14 @@ fn recording(endpoint: impl AsRef<str>, experiment: &str) -> Setup {
 }
 
 /// Runs a script of `py/` in MLflow's environment; what it printed.
-async fn python(name: &str, argument: String) -> String {
+async fn python(name: &str, arguments: &[&str]) -> String {
     let python = Tracking::server().installation().python();
     let name = script(name);
+    let arguments: Vec<String> = arguments.iter().map(|text| (*text).to_owned()).collect();
     let run = move || {
         Command::new(python)
             .arg(name)
-            .arg(argument)
+            .args(arguments)
             .output()
             .unwrap()
     };

@@ -19,9 +19,10 @@ pub struct Exchange {
     pub plan: Arc<Plan>,
     /// Fixed when the request came, so that sending a trace twice stores it once.
     pub ids: Ids,
-    /// Why it is kept.
-    pub kept: KeptBecause,
-    /// Inverse of the probability of being kept; `None` where that is not known.
+    /// Why it is kept; `None`: that depends on what it says.
+    pub kept: Option<KeptBecause>,
+    /// Inverse of the probability of being kept; `None` where that is not known. Of an exchange
+    /// that is not decided, as if it were passed over.
     pub weight: Option<f64>,
     /// Also sent upstream; kept from the request, or made.
     pub request_id: Box<str>,
@@ -74,13 +75,50 @@ pub struct Ids {
 pub enum KeptBecause {
     /// The route's sampling ratio took it.
     Ratio,
+    /// The caller had sampled it.
+    Parent,
+    /// It failed: status 5xx, or an end other than a complete one.
+    Error,
+    /// It took longer than the route's limit.
+    Slow,
+    /// Its response body began later than the route's limit.
+    FirstByte,
+    /// One of its bodies is larger than the route's limit.
+    Large,
+    /// The model stopped for one of the route's reasons.
+    FinishReason,
+    /// The response's body reports an error, or its stream ends without its closing event.
+    StreamError,
+    /// It is a gRPC response with a status other than 0, or without the one that is due.
+    GrpcError,
 }
 
 impl KeptBecause {
+    /// Every reason there is, in the order in which they are looked at.
+    pub const ALL: [Self; 9] = [
+        Self::Ratio,
+        Self::Parent,
+        Self::Error,
+        Self::Slow,
+        Self::FirstByte,
+        Self::Large,
+        Self::FinishReason,
+        Self::StreamError,
+        Self::GrpcError,
+    ];
+
     /// As in `offpath.kept_because` and the metrics.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Ratio => "ratio",
+            Self::Parent => "parent",
+            Self::Error => "error",
+            Self::Slow => "slow",
+            Self::FirstByte => "first_byte",
+            Self::Large => "large",
+            Self::FinishReason => "finish_reason",
+            Self::StreamError => "stream_error",
+            Self::GrpcError => "grpc_error",
         }
     }
 }

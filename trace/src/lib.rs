@@ -8,8 +8,11 @@
 mod context;
 pub mod decode;
 mod exchange;
+mod percent;
 mod plan;
+mod rate;
 mod redact;
+mod source;
 mod span;
 
 pub use context::{SpanId, TraceContext, TraceId};
@@ -17,6 +20,8 @@ pub use decode::{Defect, decode};
 pub use exchange::{
     Body, Charge, Chunk, EndReason, Exchange, Ids, KeptBecause, Outcome, Request, Response, Timing,
 };
-pub use plan::{Level, Plan, Source};
+pub use plan::{Level, Plan};
+pub use rate::RateCap;
 pub use redact::{Counts, PatternRule, Redaction, RuleError, Rules};
-pub use span::{Link, Span, SpanKind, Status, Text, Trace, Value};
+pub use source::Source;
+pub use span::{Link, Span, SpanKind, Status, Text, Trace, TraceInfo, Value};

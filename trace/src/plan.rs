@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use http::HeaderName;
+use crate::Source;
 
 use crate::Redaction;
 
@@ -25,6 +25,10 @@ pub struct Plan {
     pub session: Vec<Source>,
     /// Searchable tags, by key.
     pub tags: Vec<(Arc<str>, Source)>,
+    /// Immutable metadata, by key.
+    pub metadata: Vec<(Arc<str>, Source)>,
+    /// Where the client's own id of the request comes from; the first that is there.
+    pub client_request_id: Vec<Source>,
     /// What is masked before anything is stored.
     pub redaction: Redaction,
     /// Whether frames and tensors are told by least, greatest, mean and missing values.
@@ -40,13 +44,4 @@ pub enum Level {
     Full,
     /// Sizes, shapes, usage and times, but no content.
     Metadata,
-}
-
-/// Where a value comes from.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Source {
-    /// The configuration itself.
-    Constant(Arc<str>),
-    /// A request header's first value.
-    Header(HeaderName),
 }

@@ -1,6 +1,7 @@
 //! A trace as an exporter sends it: spans with attributes, in OpenTelemetry's sense.
 
 use std::borrow::Cow;
+use std::sync::Arc;
 use std::time::SystemTime;
 
 use bytes::Bytes;
@@ -14,8 +15,19 @@ pub struct Trace {
     pub id: TraceId,
     /// Root first. Never empty.
     pub spans: Vec<Span>,
+    /// What spans cannot say of it; `None` where there is nothing.
+    pub info: Option<Box<TraceInfo>>,
     /// What was masked in them.
     pub redactions: Counts,
+}
+
+/// What is known of a trace as a whole, and no span can say.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct TraceInfo {
+    /// The client's own id of the request.
+    pub client_request_id: Option<String>,
+    /// Immutable metadata, by unique key.
+    pub metadata: Vec<(Arc<str>, String)>,
 }
 
 /// One span.

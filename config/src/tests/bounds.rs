@@ -36,6 +36,17 @@ fn routes_of_one_experiment_share_a_destination() {
     assert_eq!(batches.unwrap().bytes, 3 * ((8 << 20) + (64 << 20)));
 }
 
+#[test]
+fn a_days_budget_bounds_the_day() {
+    for daily in ["max_traces: 1000", "max_bytes: 1MB"] {
+        let text = format!("{MINIMAL}    sampling: {{daily: {{{daily}}}}}");
+        let config = parse(&text, &Env::default()).unwrap_or_else(|errors| panic!("{errors}"));
+        let load = config.sink_load(100.0, 1000);
+        let day = load.first().map(|load| load.bytes_per_day);
+        assert_eq!(day, Some(1000.0 * 5096.0), "{daily}");
+    }
+}
+
 #[track_caller]
 fn check_load(routes: &str, body_bytes: u64, traces: f64, bytes: f64) {
     let text = format!("{MINIMAL}{routes}");
@@ -56,6 +67,12 @@ fn a_sink_is_told_the_load_of_its_worst_route() {
     check_load("    capture: {level: metadata}", 1000, 100.0, 409_600.0);
     check_load("    capture: {level: off}", 1000, 0.0, 0.0);
     check_load("    capture: {max_body: 100}", 1000, 100.0, 100.0 * 4296.0);
+    let rules = "    sampling: {ratio: 0.5, keep: {errors: true, max_per_second: 5}}";
+    check_load(rules, 1000, 55.0, 55.0 * 5096.0);
+    let content = "    sampling: {ratio: 0, keep_content: {grpc_errors: true}}";
+    check_load(content, 1000, 10.0, 10.0 * 5096.0);
+    let capped = "    sampling: {max_per_second: 2}";
+    check_load(capped, 1000, 2.0, 2.0 * 5096.0);
     let second =
         "    sampling: {ratio: 0.5}\n  - {name: b, upstream: model, sampling: {ratio: 0.25}}";
     check_load(second, 1000, 50.0, 50.0 * 5096.0);

@@ -124,8 +124,28 @@ fn route_defaults_are_the_documented_ones() {
     let config = minimal();
     let route = &config.routes[0];
     assert_eq!(route.matcher.path, PathMatch::Any);
-    assert_eq!(route.sampling.ratio, 1.0);
-    assert_eq!(route.sampling.by, SampleBy::Trace);
+    let sampling = Sampling {
+        ratio: 1.0,
+        by: SampleBy::Trace,
+        parent: ParentPolicy::Ignore,
+        max_per_second: None,
+        daily: Daily::default(),
+        keep: Keep {
+            errors: false,
+            slower_than: None,
+            first_byte_slower_than: None,
+            larger_than: None,
+            max_per_second: 10.0,
+        },
+        keep_content: KeepContent {
+            finish_reasons: vec![],
+            stream_errors: false,
+            grpc_errors: false,
+            max_per_second: 10.0,
+        },
+    };
+    assert_eq!(route.sampling, sampling);
+    assert!(!route.alerts.any());
     assert_eq!(route.capture.level, CaptureLevel::Full);
     assert_eq!(route.capture.max_body, 8 << 20);
     assert_eq!(route.sinks, ["mlflow".into()]);
@@ -142,6 +162,8 @@ fn route_defaults_are_the_documented_ones() {
         user: vec![],
         session: vec![],
         tags: vec![],
+        metadata: vec![],
+        client_request_id: vec![],
     };
     assert_eq!(route.trace, trace);
 }
@@ -195,7 +217,15 @@ fn the_full_example_sets_listeners_limits_and_services() {
     assert_eq!(config.admin.address.port(), 19901);
     assert_eq!(config.log.level, LogLevel::Debug);
     assert_eq!(config.log.format, LogFormat::Json);
-    assert_eq!(config.warnings, Vec::<String>::new());
+    let warnings = [
+        "routes[0].sampling.keep_content: every exchange of the route is captured",
+        "routes[0].trace.metadata: costs one more call to MLflow per trace",
+        "routes[0].trace.client_request_id: costs one more call to MLflow per trace",
+    ];
+    assert_eq!(config.warnings.len(), warnings.len());
+    for (warning, begins) in config.warnings.iter().zip(warnings) {
+        assert!(warning.starts_with(begins), "{warning}");
+    }
 }
 
 #[test]
@@ -259,7 +289,39 @@ fn the_full_example_sets_routes() {
     };
     assert_eq!(route.matcher, matcher);
     assert_eq!(&*route.upstream, "support-llm");
-    assert_eq!(route.sampling.ratio, 0.05);
+    let sampling = Sampling {
+        ratio: 0.05,
+        by: SampleBy::Session,
+        parent: ParentPolicy::Cap,
+        max_per_second: Some(0.5),
+        daily: Daily {
+            max_traces: Some(10_000),
+            max_bytes: Some(2 << 30),
+        },
+        keep: Keep {
+            errors: true,
+            slower_than: Some(secs(5)),
+            first_byte_slower_than: Some(secs(2)),
+            larger_than: Some(1 << 20),
+            max_per_second: 3.0,
+        },
+        keep_content: KeepContent {
+            finish_reasons: vec!["content_filter".into(), "length".into()],
+            stream_errors: true,
+            grpc_errors: true,
+            max_per_second: 0.2,
+        },
+    };
+    assert_eq!(route.sampling, sampling);
+    let alerts = Alerts {
+        window: secs(600),
+        min_requests: 50,
+        max_error_rate: Some(0.02),
+        max_p50: Some(secs(1)),
+        max_p95: Some(secs(5)),
+        max_p99: Some(secs(20)),
+    };
+    assert_eq!(route.alerts, alerts);
     assert_eq!(route.capture.level, CaptureLevel::Metadata);
     assert_eq!(route.capture.max_body, 1_000_000);
     assert_eq!(route.sinks, ["collector".into()]);
@@ -294,13 +356,23 @@ fn the_full_example_sets_names_identity_and_tags_of_traces() {
         context: TraceContextMode::Join,
         experiment: ExperimentRef::Name("billing-prod".into()),
         name: "billing chat".into(),
-        user: vec![header("x-user-id"), header("x-account")],
-        session: vec![header("x-session-id")],
+        user: vec![
+            header("x-user-id"),
+            Source::Body(["metadata".into(), "user/id".into()].into()),
+            constant("nobody"),
+        ],
+        session: vec![header("x-session-id"), Source::Query("session".into())],
         tags: vec![
             tag("environment", constant("production")),
             tag("version", constant("1.10")),
             tag("tenant", header("x-tenant")),
+            tag("model", Source::Path(2)),
         ],
+        metadata: vec![
+            tag("release", constant("1.4")),
+            tag("cart", Source::Body(["cart".into()].into())),
+        ],
+        client_request_id: vec![header("x-request-id")],
     };
     assert_eq!(trace, expect);
 }

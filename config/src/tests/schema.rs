@@ -31,7 +31,12 @@ fn general(path: &str) -> String {
         } else {
             format!("{name}[]")
         };
-        let chosen = ["upstreams", "export.sinks", "routes[].trace.tags"];
+        let chosen = [
+            "upstreams",
+            "export.sinks",
+            "routes[].trace.tags",
+            "routes[].trace.metadata",
+        ];
         let is_chosen = chosen.contains(&out.join(".").as_str());
         out.push(if is_chosen { "*".to_owned() } else { part });
     }

@@ -4,9 +4,11 @@
 //! which is looked up when it is first needed.
 
 mod http;
+pub(crate) mod info;
 mod mlflow;
 mod payload;
 mod reader;
+mod search;
 
 use std::sync::Arc;
 
@@ -15,6 +17,7 @@ use ::http::{HeaderMap, HeaderValue, StatusCode};
 use bytes::Bytes;
 use offpath_config::{Compression, ExperimentRef, MlflowSink, OtlpSink, SinkKind};
 use reqwest::{Client, Url};
+use tracing::warn;
 
 use crate::health::Health;
 use crate::otlp;
@@ -25,6 +28,7 @@ use self::http::{Auth, Reply};
 use self::mlflow::Experiment;
 pub(crate) use self::payload::Payload;
 pub use self::reader::{ReadError, Reader, StoredSpan, StoredTrace};
+pub use self::search::{FoundPage, FoundTrace};
 
 /// A sink, and the experiment in it.
 pub(crate) struct Sink {
@@ -106,6 +110,41 @@ impl Sink {
             Compression::Gzip => payload.gzip(),
             Compression::None => payload,
         }
+    }
+
+    /// Tells MLflow what spans cannot say of traces that it has. Told again, it stays the same.
+    pub(crate) async fn tell(&mut self, infos: impl Iterator<Item = Bytes>) -> Answer {
+        for fields in infos {
+            match self.tell_one(&fields).await {
+                Ok(reply) => match reply.into_answer() {
+                    Answer::Taken => {}
+                    // The trace itself is there: what is refused is its metadata.
+                    Answer::Refused { words } => {
+                        warn!(answer = words, "MLflow refused the metadata of a trace.");
+                    }
+                    answer => return answer,
+                },
+                Err(answer) => return answer,
+            }
+        }
+        Answer::Taken
+    }
+
+    async fn tell_one(&mut self, fields: &Bytes) -> Result<Reply, Answer> {
+        let Some(experiment) = &self.experiment else {
+            return Err(Answer::Taken);
+        };
+        let id = experiment.id().map_or("0", |id| &**id);
+        let mut url = self.url.clone();
+        let prefix = url.path().strip_suffix("/v1/traces").unwrap_or_default();
+        let path = format!("{prefix}/api/3.0/mlflow/traces");
+        url.set_path(&path);
+        let request = self.client.post(url).headers(self.headers.clone());
+        let request = self
+            .auth
+            .sign(request)
+            .header(CONTENT_TYPE, "application/json");
+        http::call(request.body(info::body(fields, id))).await
     }
 
     /// Sends a body and reads the answer. An experiment that the server does not know (any

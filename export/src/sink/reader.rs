@@ -5,7 +5,7 @@
 
 use ::http::{HeaderMap, StatusCode};
 use offpath_config::MlflowSink;
-use reqwest::{Client, Url};
+use reqwest::{Client, RequestBuilder, Url};
 use serde_json::{Map, Value};
 
 use super::http::{self, Auth, ClientError};
@@ -16,7 +16,7 @@ const TRACE_BYTES_MAX: usize = 1 << 30;
 /// Reads traces of one MLflow server.
 #[derive(Debug)]
 pub struct Reader {
-    client: Client,
+    pub(super) client: Client,
     auth: Auth,
     headers: HeaderMap,
     base: Url,
@@ -32,8 +32,8 @@ pub enum ReadError {
     #[error("MLflow answered {0}")]
     Status(StatusCode),
     /// The answer is too long.
-    #[error("the trace is larger than {TRACE_BYTES_MAX} bytes")]
-    TooLarge,
+    #[error("the answer is larger than {0} bytes")]
+    TooLarge(usize),
     /// The answer is not what the API promises.
     #[error("MLflow's answer is not understood")]
     Malformed(#[from] serde_json::Error),
@@ -83,28 +83,42 @@ impl Reader {
     /// # Errors
     /// When MLflow does not answer, or with something else.
     pub async fn trace(&self, id: &str) -> Result<Option<StoredTrace>, ReadError> {
-        let mut url = self.base.clone();
-        let path = format!(
-            "{}/api/3.0/mlflow/traces/get",
-            url.path().trim_end_matches('/')
-        );
-        url.set_path(&path);
+        let mut url = self.url("api/3.0/mlflow/traces/get");
         url.query_pairs_mut().append_pair("trace_id", id);
-        let request = self.client.get(url).headers(self.headers.clone());
-        let mut response = self.auth.sign(request).send().await?;
-        match response.status() {
-            StatusCode::NOT_FOUND => return Ok(None),
-            status if !status.is_success() => return Err(ReadError::Status(status)),
-            _ => {}
+        match self.ask(self.client.get(url), TRACE_BYTES_MAX).await {
+            Err(ReadError::Status(StatusCode::NOT_FOUND)) => Ok(None),
+            answer => Ok(Some(stored(&answer?))),
+        }
+    }
+
+    /// The address of one of the server's calls.
+    pub(super) fn url(&self, call: &str) -> Url {
+        let mut url = self.base.clone();
+        let path = format!("{}/{call}", url.path().trim_end_matches('/'));
+        url.set_path(&path);
+        url
+    }
+
+    /// A JSON answer of at most so many bytes.
+    pub(super) async fn ask(
+        &self,
+        request: RequestBuilder,
+        bytes_max: usize,
+    ) -> Result<Value, ReadError> {
+        let request = self.auth.sign(request.headers(self.headers.clone()));
+        let mut response = request.send().await?;
+        let status = response.status();
+        if !status.is_success() {
+            return Err(ReadError::Status(status));
         }
         let mut body = Vec::new();
         while let Some(chunk) = response.chunk().await? {
-            if body.len() + chunk.len() > TRACE_BYTES_MAX {
-                return Err(ReadError::TooLarge);
+            if body.len() + chunk.len() > bytes_max {
+                return Err(ReadError::TooLarge(bytes_max));
             }
             body.extend_from_slice(&chunk);
         }
-        Ok(Some(stored(&serde_json::from_slice(&body)?)))
+        Ok(serde_json::from_slice(&body)?)
     }
 }
 

@@ -1,17 +1,19 @@
-//! Experiments by name: looked up, made, lost.
+//! Experiments by name: looked up, made, lost; and what a trace's own call tells.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use offpath_config::ExperimentRef;
+use offpath_trace::TraceInfo;
 
 use super::stub::{Answer, Sent, Stub, status};
-use super::support::{Export, config};
+use super::support::{Export, config, decode, hex};
 use crate::DestinationState;
 
 const LOOK_UP: &str = "/api/2.0/mlflow/experiments/get-by-name?experiment_name=a+b";
 const CREATE: &str = "/api/2.0/mlflow/experiments/create";
 const TRACES: &str = "/v1/traces";
+const INFO: &str = "/api/3.0/mlflow/traces";
 
 fn json(code: u16, body: &str) -> Answer {
     Answer {
@@ -136,4 +138,56 @@ fn a_deleted_experiment_is_said_to_be_so() {
     assert_eq!(status.state, DestinationState::Denied);
     let expect = "experiment `a b` is deleted: restore it, or name another";
     assert_eq!(status.last_error.as_deref(), Some(expect));
+}
+
+/// Offers a trace with metadata; the requests made until it is exported, by path.
+#[track_caller]
+fn check_info(script: impl Fn(&Sent) -> Answer + Send + Sync + 'static, expect: &[&str]) {
+    let stub = Stub::start(script);
+    let mut config = config(&stub);
+    config.routes[0].trace.experiment = ExperimentRef::Id("7".into());
+    let export = Export::open_with(&config, |exchange| {
+        let (mut trace, defects) = decode(exchange);
+        trace.info = Some(Box::new(TraceInfo {
+            client_request_id: Some("r-1".to_owned()),
+            metadata: vec![("release".into(), "1.4".to_owned())],
+        }));
+        (trace, defects)
+    });
+    export.offer(1, "{}");
+    export.wait(|sinks| sinks[0].exported == 1);
+    let seen = stub.seen();
+    let paths: Vec<_> = seen.iter().map(|sent| sent.path.as_str()).collect();
+    assert_eq!(paths, expect);
+    let told: serde_json::Value = serde_json::from_slice(&seen.last().unwrap().body).unwrap();
+    let info = &told["trace"]["trace_info"];
+    let location = &info["trace_location"]["mlflow_experiment"];
+    assert_eq!(info["trace_id"], format!("tr-{}", hex(1)));
+    assert_eq!(location["experiment_id"], "7");
+    assert_eq!(info["client_request_id"], "r-1");
+    assert_eq!(info["trace_metadata"]["release"], "1.4");
+    assert_eq!(
+        (&info["state"], &info["execution_duration"]),
+        (&"OK".into(), &"0.080s".into())
+    );
+}
+
+#[test]
+fn what_spans_cannot_say_is_told_after_them() {
+    check_info(|_| status(200), &[TRACES, INFO]);
+}
+
+#[test]
+fn metadata_that_could_not_be_told_is_told_again_with_its_trace() {
+    let script = |sent: &Sent| match (sent.path.as_str(), sent.nth) {
+        (INFO, 0) => status(503),
+        _ => status(200),
+    };
+    check_info(script, &[TRACES, INFO, TRACES, INFO]);
+}
+
+#[test]
+fn metadata_that_is_refused_does_not_cost_its_trace() {
+    let script = |sent: &Sent| status(if sent.path == INFO { 400 } else { 200 });
+    check_info(script, &[TRACES, INFO]);
 }

@@ -72,6 +72,8 @@ impl Export {
             user: Vec::new(),
             session: Vec::new(),
             tags: Vec::new(),
+            metadata: Vec::new(),
+            client_request_id: Vec::new(),
             decoded_max: 1 << 20,
             redaction: offpath_trace::Redaction::default(),
             statistics: false,
@@ -100,16 +102,22 @@ impl Export {
 
     /// A metric's value, by its name and its labels in the text format.
     pub(crate) fn metric(&self, line: &str) -> f64 {
-        let text = prometheus::TextEncoder::new().encode_to_string(&self.registry.gather());
-        let text = text.unwrap();
-        let value = text
-            .lines()
-            .find_map(|found| found.strip_prefix(line)?.strip_prefix(' '));
-        value
-            .unwrap_or_else(|| panic!("no `{line}` in:\n{text}"))
-            .parse()
-            .unwrap()
+        metric(&self.registry, line)
     }
+}
+
+/// See [`Export::metric`].
+#[track_caller]
+pub(crate) fn metric(registry: &Registry, line: &str) -> f64 {
+    let text = prometheus::TextEncoder::new().encode_to_string(&registry.gather());
+    let text = text.unwrap();
+    let value = text
+        .lines()
+        .find_map(|found| found.strip_prefix(line)?.strip_prefix(' '));
+    value
+        .unwrap_or_else(|| panic!("no `{line}` in:\n{text}"))
+        .parse()
+        .unwrap()
 }
 
 impl Door {
@@ -129,6 +137,16 @@ pub(crate) fn wait(handle: &Handle, enough: impl Fn(&[RouteSink]) -> bool) -> Ve
             return sinks;
         }
         assert!(start.elapsed() < PATIENCE, "{sinks:?}");
+        std::thread::sleep(Duration::from_millis(1));
+    }
+}
+
+/// Waits until the condition holds.
+#[track_caller]
+pub(crate) fn eventually(condition: impl Fn() -> bool) {
+    let start = Instant::now();
+    while !condition() {
+        assert!(start.elapsed() < PATIENCE, "it never came to hold");
         std::thread::sleep(Duration::from_millis(1));
     }
 }
@@ -161,7 +179,7 @@ pub(crate) fn exchange(plan: &Arc<Plan>, id: u128, body: Bytes) -> Exchange {
     Exchange {
         plan: Arc::clone(plan),
         ids,
-        kept: KeptBecause::Ratio,
+        kept: Some(KeptBecause::Ratio),
         weight: None,
         request_id: "1".into(),
         request: Request {
@@ -244,6 +262,7 @@ pub(crate) fn decode(exchange: &Exchange) -> (Trace, Vec<Defect>) {
         Trace {
             id: ids.trace_id,
             spans,
+            info: None,
             redactions: offpath_trace::Counts::default(),
         },
         Vec::new(),

@@ -1,7 +1,8 @@
 //! A capture is called as pingora calls, and gives what passed.
 
 use http::{Method, Uri};
-use offpath_trace::{Level, SpanId, TraceId};
+use offpath_config::Keep;
+use offpath_trace::{KeptBecause, Level, SpanId, TraceId};
 
 use super::*;
 
@@ -15,13 +16,15 @@ fn plan() -> Arc<Plan> {
         user: Vec::new(),
         session: Vec::new(),
         tags: Vec::new(),
+        metadata: Vec::new(),
+        client_request_id: Vec::new(),
         decoded_max: 1 << 20,
         redaction: offpath_trace::Redaction::default(),
         statistics: false,
     })
 }
 
-fn recording(budget: &CaptureBudget) -> Box<Recording> {
+fn recording(budget: &CaptureBudget, keeping: Keeping) -> Box<Recording> {
     let ids = Ids {
         trace_id: TraceId::from_random(1),
         root: SpanId::from_random(2),
@@ -41,7 +44,7 @@ fn recording(budget: &CaptureBudget) -> Box<Recording> {
     Recording::begin(
         plan(),
         ids,
-        Some(1.0),
+        keeping,
         ("id".into(), request),
         500,
         1_000,
@@ -50,13 +53,38 @@ fn recording(budget: &CaptureBudget) -> Box<Recording> {
 }
 
 fn capture(budget: &CaptureBudget) -> (Capture, Instant) {
+    let head = Head {
+        kept: Some(KeptBecause::Ratio),
+        weight: Some(1.0),
+    };
+    kept_by(budget, |_| Keeping {
+        head,
+        rules: None,
+        content: false,
+    })
+}
+
+/// One that the head decision passed over, and that is kept if it failed.
+fn undecided(budget: &CaptureBudget) -> (Capture, Instant) {
+    let rules = Keep {
+        errors: true,
+        ..Keep::default()
+    };
+    kept_by(budget, |now| Keeping {
+        head: Head::NOT_KEPT,
+        rules: KeepRules::new(&rules, now).map(Arc::new),
+        content: false,
+    })
+}
+
+fn kept_by(budget: &CaptureBudget, keeping: impl FnOnce(Instant) -> Keeping) -> (Capture, Instant) {
     #[expect(
         clippy::disallowed_methods,
         reason = "any instant will do as an origin"
     )]
     let (now, wall) = (Instant::now(), SystemTime::now());
     let mut capture = Capture::begin(now, wall);
-    capture.record(recording(budget));
+    capture.record(recording(budget, keeping(now)));
     (capture, now)
 }
 
@@ -83,7 +111,7 @@ fn a_retried_request_is_recorded_once() {
     capture.request_chunk(&Bytes::from_static(b"hello"), now);
     capture.attempt(now);
     capture.request_chunk(&Bytes::from_static(b"hello"), now);
-    let exchange = capture.finish(now, complete()).unwrap();
+    let exchange = capture.finish(now, complete()).unwrap().exchange;
     assert_eq!(text(&exchange.request.body), "hello");
     assert_eq!(
         (exchange.request.body.bytes, exchange.timing.attempts),
@@ -100,7 +128,7 @@ fn an_end_gives_what_passed_and_only_once() {
     let later = now + Duration::from_millis(7);
     capture.response_chunk(&Bytes::new(), now);
     capture.response_chunk(&Bytes::from_static(b"part"), later);
-    let exchange = capture.finish(later, Capture::dropped()).unwrap();
+    let exchange = capture.finish(later, Capture::dropped()).unwrap().exchange;
     let response = exchange.response.as_ref().unwrap();
     assert_eq!(text(&response.body), "part");
     assert_eq!(exchange.timing.first_byte, Some(Duration::from_millis(7)));
@@ -113,7 +141,7 @@ fn the_budget_is_given_back_with_the_exchange() {
     let budget = CaptureBudget::new(1 << 20);
     let (mut capture, now) = capture(&budget);
     capture.request_chunk(&Bytes::from_static(b"hello"), now);
-    let exchange = capture.finish(now, complete()).unwrap();
+    let exchange = capture.finish(now, complete()).unwrap().exchange;
     assert!(budget.used() > 500);
     drop(exchange);
     assert_eq!(budget.used(), 0);
@@ -124,7 +152,12 @@ fn without_room_a_body_is_counted_and_not_held() {
     let budget = CaptureBudget::new(400);
     let (mut capture, now) = capture(&budget);
     capture.request_chunk(&Bytes::from_static(b"hello"), now);
-    let body = capture.finish(now, complete()).unwrap().request.body;
+    let body = capture
+        .finish(now, complete())
+        .unwrap()
+        .exchange
+        .request
+        .body;
     assert_eq!(
         (body.kept_bytes(), body.bytes, body.truncated),
         (0, 5, true)
@@ -146,4 +179,53 @@ fn what_is_not_kept_is_timed_and_no_more() {
     capture.response_chunk(&Bytes::from_static(b"part"), now);
     assert!(capture.first_byte().is_some());
     assert!(capture.finish(now, complete()).is_none());
+}
+
+#[test]
+fn a_rule_decides_at_the_end_and_lets_go_of_what_it_does_not_take() {
+    let budget = CaptureBudget::new(1 << 20);
+    let (mut capture, now) = undecided(&budget);
+    capture.request_chunk(&Bytes::from_static(b"hello"), now);
+    capture.response_head(StatusCode::OK, &HeaderMap::new(), Some(Version::HTTP_11));
+    assert!(budget.used() > 500);
+    assert!(capture.finish(now, complete()).is_none());
+    assert_eq!(budget.used(), 0);
+
+    let (mut capture, now) = undecided(&budget);
+    capture.request_chunk(&Bytes::from_static(b"hello"), now);
+    let status = StatusCode::INTERNAL_SERVER_ERROR;
+    capture.response_head(status, &HeaderMap::new(), Some(Version::HTTP_11));
+    let Finished { exchange, short } = capture.finish(now, complete()).unwrap();
+    assert_eq!(exchange.kept, Some(KeptBecause::Error));
+    assert_eq!(exchange.weight, None);
+    assert_eq!(
+        (text(&exchange.request.body), short),
+        ("hello".into(), false)
+    );
+}
+
+#[test]
+fn a_rule_that_the_budget_had_no_room_for_says_so() {
+    let budget = CaptureBudget::new(400);
+    let (mut capture, now) = undecided(&budget);
+    capture.request_chunk(&Bytes::from_static(b"hello"), now);
+    let Finished { exchange, short } = capture.finish(now, Capture::dropped()).unwrap();
+    assert!(short && exchange.request.body.truncated);
+}
+
+#[test]
+fn what_only_its_content_can_decide_ends_undecided() {
+    let budget = CaptureBudget::new(400);
+    let (mut capture, now) = kept_by(&budget, |_| Keeping {
+        head: Head {
+            kept: None,
+            weight: Some(20.0),
+        },
+        rules: None,
+        content: true,
+    });
+    capture.request_chunk(&Bytes::from_static(b"hello"), now);
+    let Finished { exchange, short } = capture.finish(now, complete()).unwrap();
+    assert_eq!((exchange.kept, exchange.weight), (None, Some(20.0)));
+    assert!(short);
 }

@@ -1,6 +1,5 @@
 //! `loadtest compare`.
 
-use std::fs::File;
 use std::io::{self, Write as _};
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -9,17 +8,18 @@ use std::time::Duration;
 use anyhow::{Context as _, ensure};
 use http::{HeaderMap, HeaderName, HeaderValue};
 use offpath_loadtest::client::Trust;
-use offpath_loadtest::compare::{
-    self, Comparison, Gate, Named, Plan, Process, ROUNDS_MIN, Verdict,
-};
-use offpath_loadtest::run::Error;
-use offpath_loadtest::units;
+use offpath_loadtest::compare::{self, Gate, Named, Plan, Process, ROUNDS_MIN, Verdict};
+use offpath_loadtest::schedule::Load;
+use offpath_loadtest::{csv, html, units};
 
 use super::case::CaseArg;
+use super::outputs::Outputs;
 use super::{Usage, run, values};
 
 /// More samples than this do not fit in memory beside what is measured.
 const REQUESTS_MAX: f64 = 20e6;
+/// More per second than a closed loop makes of one machine.
+const CLOSED_LOOP_MAX: f64 = 50_000.0;
 /// A gate's condition holds.
 const BREACHED: u8 = 2;
 /// A gate cannot be decided on what was measured.
@@ -56,6 +56,14 @@ pub(super) struct Args {
     /// Most requests in flight
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..), default_value_t = 128)]
     connections: u16,
+    /// Closed loop instead: N workers send when their last request is over
+    #[arg(
+        long,
+        value_name = "N",
+        value_parser = clap::value_parser!(u16).range(1..),
+        conflicts_with_all = ["rate", "arrivals", "connections"]
+    )]
+    closed_loop: Option<u16>,
     /// Request header, may be repeated
     #[arg(short = 'H', value_name = "NAME: VALUE", value_parser = values::header)]
     headers: Vec<(HeaderName, HeaderValue)>,
@@ -80,9 +88,8 @@ pub(super) struct Args {
     /// Do not compare the first target with itself
     #[arg(long)]
     no_control: bool,
-    /// Write the comparison as JSON, too
-    #[arg(long, value_name = "FILE")]
-    json: Option<PathBuf>,
+    #[command(flatten)]
+    outputs: Outputs,
     /// Permit a host that is not this machine, by the name it has in the urls
     #[arg(long, value_name = "HOST")]
     i_may_load: Option<String>,
@@ -94,12 +101,7 @@ pub(super) struct Args {
 /// Compares, prints the tables, and says with the exit code what the gates said.
 pub(super) fn main(args: Args) -> anyhow::Result<ExitCode> {
     let threads = args.threads;
-    let json = args
-        .json
-        .as_deref()
-        .map(run::create)
-        .transpose()
-        .map_err(Usage)?;
+    let outputs = args.outputs.open().map_err(Usage)?;
     let plan = plan(args).map_err(Usage)?;
     let runtime = run::runtime(threads)?;
     let bar = run::progress_bar("{wide_bar} {elapsed} {pos}/{len} blocks");
@@ -109,14 +111,13 @@ pub(super) fn main(args: Args) -> anyhow::Result<ExitCode> {
         bar.set_position(u64::try_from(done).unwrap_or(u64::MAX));
     }));
     bar.finish_and_clear();
-    let found = found.map_err(|error| match error {
-        Error::Thread(_) | Error::Down(_) => anyhow::Error::from(error),
-        Error::Refused(_) | Error::Request(_) => Usage(error.into()).into(),
-    })?;
+    let found = found.map_err(run::told)?;
     write!(io::stdout(), "{found}").context("cannot print the comparison")?;
-    if let Some(json) = json {
-        write_json(json, &found)?;
-    }
+    outputs.write(
+        &found,
+        || csv::comparison(&found),
+        || html::comparison(&found),
+    )?;
     if let Some(failure) = &found.failure {
         anyhow::bail!("the comparison is not whole: {failure}");
     }
@@ -127,18 +128,17 @@ pub(super) fn main(args: Args) -> anyhow::Result<ExitCode> {
     })
 }
 
-fn write_json(mut json: File, found: &Comparison) -> anyhow::Result<()> {
-    serde_json::to_writer_pretty(&mut json, found).context("cannot write the comparison")?;
-    writeln!(json).context("cannot write the comparison")
-}
-
 fn plan(args: Args) -> anyhow::Result<Plan> {
     let rounds = usize::from(args.rounds);
     ensure!(
         rounds >= ROUNDS_MIN,
         "`--rounds` is under {ROUNDS_MIN}: too few for an interval"
     );
-    let requests = args.rate * args.block.as_secs_f64();
+    let per_second = match args.closed_loop {
+        Some(_) => CLOSED_LOOP_MAX,
+        None => args.rate,
+    };
+    let requests = per_second * args.block.as_secs_f64();
     ensure!(
         requests >= 10.0,
         "a block of {:?} at {}/s has {requests:.0} requests, under 10: make `--block` longer",
@@ -152,6 +152,18 @@ fn plan(args: Args) -> anyhow::Result<Plan> {
         all <= REQUESTS_MAX,
         "{all:.0} requests are over {REQUESTS_MAX:.0}"
     );
+    let load = match args.closed_loop {
+        Some(workers) => Load::Closed {
+            workers: usize::from(workers),
+        },
+        None => Load::Open {
+            arrivals: args.arrivals.into(),
+            rate: args.rate,
+            ramp_to: None,
+            seed: args.seed,
+            connections: usize::from(args.connections),
+        },
+    };
     let headers: HeaderMap = args.headers.into_iter().collect();
     let cases = args.cases.iter().map(|case| case.read(&headers, args.seed));
     let cases: Vec<compare::Case> = cases.collect::<anyhow::Result<_>>()?;
@@ -164,9 +176,7 @@ fn plan(args: Args) -> anyhow::Result<Plan> {
         http: args.http.into(),
         trust: args.ca.as_deref().map(Trust::from_pem_file).transpose()?,
         permitted_host: args.i_may_load,
-        arrivals: args.arrivals.into(),
-        rate: args.rate,
-        connections: usize::from(args.connections),
+        load,
         block: args.block,
         settle: args.settle.unwrap_or_default(),
         rounds,

@@ -1,11 +1,14 @@
 //! The command line: arguments to a plan, a plan to an exit code.
 //!
-//! Exit codes: 0; 1 when the target was down, every request failed, or the system refused; 2 when a
+//! Exit codes: 0; 1 when the target was down, every request failed, the rate was not
+//! reached, or the system refused; 2 when a
 //! condition that was to fail the command holds, 3 when it cannot be decided; 64 when what was asked
 //! cannot be (`EX_USAGE` of sysexits).
 
 mod case;
 mod compare;
+mod outputs;
+mod replay;
 mod run;
 mod upstream;
 mod values;
@@ -27,8 +30,9 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     Compare(Box<compare::Args>),
+    Replay(Box<replay::Args>),
     Run(Box<run::Args>),
-    Upstream(upstream::Args),
+    Upstream(Box<upstream::Args>),
 }
 
 /// What was asked cannot be: exit code 64.
@@ -48,6 +52,7 @@ pub(crate) fn main() -> ExitCode {
     };
     let done = match cli.command {
         Command::Compare(args) => compare::main(*args),
+        Command::Replay(args) => replay::main(*args),
         Command::Run(args) => run::main(*args),
         Command::Upstream(args) => upstream::main(&args),
     };

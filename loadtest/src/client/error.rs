@@ -29,6 +29,9 @@ pub enum Error {
         /// What is wrong with it.
         reason: String,
     },
+    /// A schedule named a request that there is none of.
+    #[error("there is no request {0}")]
+    Missing(usize),
     /// The host has no address.
     #[error("cannot resolve `{host}`")]
     Resolve {
@@ -70,7 +73,7 @@ impl Error {
     #[must_use]
     pub fn kind(&self) -> &'static str {
         match self {
-            Self::Url { .. } | Self::Header(_) | Self::Trust { .. } => "request",
+            Self::Url { .. } | Self::Header(_) | Self::Trust { .. } | Self::Missing(_) => "request",
             Self::Resolve { .. } | Self::Connect { .. } => "connect",
             Self::Tls { .. } => "tls",
             Self::Cut(_) => "cut",

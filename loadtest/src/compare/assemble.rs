@@ -2,7 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use super::resample::{Resamples, Spread};
+use super::relabel::Relabels;
+use super::resample::{Interval, QUANTILES, Resamples, Spread};
 use super::rounds::{Cell, LaneId, Seen};
 use super::{
     Audit, CaseFigures, Comparison, Detectable, Difference, Gate, Judged, LaneFigures, Machine,
@@ -19,9 +20,11 @@ pub(super) fn comparison(plan: &Plan, seen: Seen, before: Machine) -> Comparison
     let mut cases = Vec::new();
     if seen.rounds >= ROUNDS_MIN {
         let resamples = Resamples::new(seen.rounds, plan.seed);
+        let relabels = Relabels::new(seen.rounds, plan.seed);
         for (case, cells) in plan.cases.iter().zip(&seen.cells) {
             let figures = Figures {
                 resamples: &resamples,
+                relabels: &relabels,
                 lanes: &seen.lanes,
                 cells,
             };
@@ -33,8 +36,7 @@ pub(super) fn comparison(plan: &Plan, seen: Seen, before: Machine) -> Comparison
     Comparison {
         baseline: plan.baseline.name.clone(),
         http: plan.http,
-        arrivals: plan.arrivals,
-        rate: plan.rate,
+        load: plan.load,
         block_s: plan.block.as_secs_f64(),
         rounds: seen.rounds,
         seed: plan.seed,
@@ -54,6 +56,7 @@ pub(super) fn comparison(plan: &Plan, seen: Seen, before: Machine) -> Comparison
 /// One case's cells, by lane.
 struct Figures<'a> {
     resamples: &'a Resamples,
+    relabels: &'a Relabels,
     lanes: &'a [LaneId],
     cells: &'a [Cell],
 }
@@ -86,6 +89,7 @@ impl Figures<'_> {
             audits: Vec::new(),
         };
         let baseline = spreads.first();
+        let first = self.cells.first();
         for ((id, cell), spread) in self.lanes.iter().zip(self.cells).zip(&spreads) {
             figures.lanes.push(lane(id, cell, spread));
             let Some(baseline) = baseline.filter(|baseline| !std::ptr::eq(*baseline, spread))
@@ -97,7 +101,9 @@ impl Figures<'_> {
                 let Some(less) = baseline.get(metric).filter(|_| *metric != Metric::Claimed) else {
                     continue;
                 };
-                let added = Quantiles(self.resamples.difference(of, &[less]));
+                let mut added = Quantiles(self.resamples.difference(of, &[less]));
+                let chance = first.map(|first| self.chance(cell, first, *metric));
+                confirm(&mut added, chance.unwrap_or([1.0; QUANTILES.len()]));
                 if id.is_control {
                     let us = Quantiles(
                         added
@@ -121,13 +127,14 @@ impl Figures<'_> {
         figures
     }
 
+    fn chance(&self, cell: &Cell, baseline: &Cell, metric: Metric) -> [f64; QUANTILES.len()] {
+        self.relabels
+            .chance(&blocks(baseline, metric), &blocks(cell, metric))
+    }
+
     /// `None` where no block had a value.
     fn spread(&self, cell: &Cell, metric: Metric) -> Option<Spread> {
-        let blocks: Vec<&[u64]> = cell
-            .blocks
-            .iter()
-            .map(|samples| samples.of(metric))
-            .collect();
+        let blocks = blocks(cell, metric);
         let is_empty = blocks.iter().all(|block| block.is_empty());
         (!is_empty).then(|| self.resamples.spread(&blocks))
     }
@@ -152,6 +159,23 @@ impl Figures<'_> {
             head_residual: residual(Metric::Head)?,
             latency_residual: residual(Metric::Latency)?,
         })
+    }
+}
+
+fn blocks(cell: &Cell, metric: Metric) -> Vec<&[u64]> {
+    let blocks = cell.blocks.iter();
+    blocks.map(|samples| samples.of(metric)).collect()
+}
+
+/// Takes back what exchanging the names does not show, at all quantiles together (Bonferroni).
+fn confirm(added: &mut Quantiles<Interval>, chance: [f64; QUANTILES.len()]) {
+    let told = added.0.iter().flatten().count();
+    #[expect(clippy::cast_precision_loss, reason = "there are four")]
+    let level = 0.05 / told.max(1) as f64;
+    for (interval, chance) in added.0.iter_mut().zip(chance) {
+        if let Some(interval) = interval {
+            interval.differs &= chance <= level;
+        }
     }
 }
 

@@ -8,7 +8,7 @@ use super::resample::{Interval, QUANTILES};
 use super::{Gate, Machine, Memory, Verdict};
 use crate::client::Http;
 use crate::report::Metric;
-use crate::schedule::Arrivals;
+use crate::schedule::Load;
 
 /// Figures by quantile; `None` where there were too few values.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -21,10 +21,8 @@ pub struct Comparison {
     pub baseline: String,
     /// The version spoken.
     pub http: Http,
-    /// The distribution of the gaps.
-    pub arrivals: Arrivals,
-    /// Requests per second.
-    pub rate: f64,
+    /// When requests were sent in a block; the seed is another one in each round.
+    pub load: Load,
     /// How long one target was loaded at a stretch, in seconds.
     pub block_s: f64,
     /// Rounds that were whole.

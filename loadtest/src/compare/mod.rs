@@ -3,7 +3,8 @@
 //! Time is cut into rounds. In each round every case is sent to every target for one block, in
 //! random order, on the same schedule; what the machine does beside it then hits all of them
 //! alike. The difference of two distributions is the difference of their quantiles, with an
-//! interval from drawing whole rounds anew ([`resample`]). The first target is loaded once more
+//! interval from drawing whole rounds anew ([`resample`]);
+//! two lanes are said to differ only where exchanging their names says so, too ([`relabel`]). The first target is loaded once more
 //! under the name `control`: what is found between it and itself is what this machine cannot tell
 //! from nothing.
 //!
@@ -15,6 +16,7 @@ mod figures;
 mod gate;
 mod machine;
 mod process;
+pub mod relabel;
 pub mod resample;
 mod rounds;
 mod table;
@@ -34,7 +36,7 @@ use http::{HeaderMap, Method};
 
 use crate::client::{Http, Target, Trust};
 use crate::run::Error;
-use crate::schedule::Arrivals;
+use crate::schedule::Load;
 
 /// The fewest rounds that an interval can be drawn from.
 pub const ROUNDS_MIN: usize = 8;
@@ -54,12 +56,8 @@ pub struct Plan {
     pub trust: Option<Trust>,
     /// Hosts besides this machine that the caller may load.
     pub permitted_host: Option<String>,
-    /// The distribution of the gaps.
-    pub arrivals: Arrivals,
-    /// Requests per second.
-    pub rate: f64,
-    /// The most requests in flight.
-    pub connections: usize,
+    /// When requests are sent in a block; its seed counts from the plan's, a round at a time.
+    pub load: Load,
     /// How long one target is loaded at a stretch.
     pub block: Duration,
     /// Left between two blocks, and counted to the first of them: for work that a target does

@@ -48,7 +48,8 @@ pub struct Interval {
     pub low: f64,
     /// The upper end, at 95 %.
     pub high: f64,
-    /// Whether 0 lies outside an interval wide enough for all quantiles together (Bonferroni).
+    /// Whether 0 lies outside an interval wide enough for all quantiles together (Bonferroni); of a
+    /// lane's difference also whether [`super::relabel`] confirms it.
     pub differs: bool,
 }
 

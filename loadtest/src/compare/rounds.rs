@@ -142,7 +142,7 @@ fn requests(plan: &Plan, case: &Case, named: &Named) -> Result<Requests, Error> 
         ..
     } = case.clone();
     let template = Template::new(&named.target, plan.http, method, headers, body);
-    Ok(Requests::new(template.map_err(Error::Request)?, []))
+    Ok(Requests::same(template.map_err(Error::Request)?))
 }
 
 /// One block; `None` where it was stopped.
@@ -158,13 +158,10 @@ async fn block(
             .map(|process: &Process| process.usage().ok())
     };
     let before: Vec<Option<Usage>> = usages().collect();
-    let load = Load::Open {
-        arrivals: plan.arrivals,
-        rate: plan.rate,
-        ramp_to: None,
-        seed: turn.seed,
-        connections: plan.connections,
-    };
+    let mut load = plan.load;
+    if let Load::Open { seed, .. } = &mut load {
+        *seed = turn.seed;
+    }
     let load = LaneLoad {
         requests: turn.requests.clone(),
         when: run::when(load, plan.block),

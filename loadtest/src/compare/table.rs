@@ -5,6 +5,7 @@ use std::fmt;
 use super::resample::{Interval, QUANTILES};
 use super::{Audit, CaseFigures, Comparison, Machine, Quantiles, Verdict};
 use crate::client::Http;
+use crate::report::write_load;
 
 impl fmt::Display for Comparison {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -15,9 +16,9 @@ impl fmt::Display for Comparison {
         let (rounds, block_s) = (self.rounds, self.block_s);
         writeln!(
             f,
-            "compared     {rounds} rounds of {block_s} s a target, {}/s, {http}",
-            self.rate
+            "compared     {rounds} rounds of {block_s} s a target, {http}"
         )?;
+        write_load(f, self.load)?;
         let [before, after] = self.machine;
         let load = |machine: Machine| {
             let average = machine.load_average.map(|average| format!("{average:.1}"));

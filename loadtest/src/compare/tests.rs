@@ -8,6 +8,7 @@ use super::resample::{Interval, QUANTILES};
 use super::*;
 use crate::bodies;
 use crate::report::Metric;
+use crate::schedule::Arrivals;
 use crate::upstream::Server;
 
 fn plan(baseline: &str, other: &str, cases: Vec<Case>) -> Plan {
@@ -22,9 +23,13 @@ fn plan(baseline: &str, other: &str, cases: Vec<Case>) -> Plan {
         http: Http::One,
         trust: None,
         permitted_host: None,
-        arrivals: Arrivals::Constant,
-        rate: 1000.0,
-        connections: 16,
+        load: Load::Open {
+            arrivals: Arrivals::Constant,
+            rate: 1000.0,
+            ramp_to: None,
+            seed: 0,
+            connections: 16,
+        },
         block: Duration::from_millis(10),
         settle: Duration::ZERO,
         rounds: ROUNDS_MIN,
@@ -194,6 +199,28 @@ async fn a_target_that_goes_down_ends_the_comparison_and_keeps_what_was_measured
         .await
         .unwrap_err();
     assert!(matches!(error, Error::Refused(_)), "{error}");
+}
+
+#[tokio::test]
+async fn a_closed_loop_is_compared_where_it_is_asked_for() {
+    let server = start().await;
+    let (direct, slow) = (server.url("/echo"), server.url("/echo?delay-us=20000"));
+    let mut plan = plan(&direct, &slow, vec![case("one", Bytes::from("1"))]);
+    plan.load = Load::Closed { workers: 1 };
+    plan.block = Duration::from_millis(50);
+    let found = compared(&plan).await;
+    let requests = |lane: usize| found.cases[0].lanes[lane].requests;
+    // One at a time, 20 ms each, begun within 50 ms.
+    assert!(requests(1) <= 3 * ROUNDS_MIN as u64, "{found}");
+    assert!(
+        requests(1) >= ROUNDS_MIN as u64 && requests(0) > requests(1),
+        "{found}"
+    );
+    let table = found.to_string();
+    assert!(
+        table.contains("load         closed loop, 1 in flight"),
+        "{table}"
+    );
 }
 
 #[tokio::test]

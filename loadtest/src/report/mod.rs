@@ -6,10 +6,14 @@
 mod recorder;
 mod samples;
 mod table;
+mod timeline;
 
 pub(crate) use self::recorder::{Answer, Attempt, Failure, Recorder};
 pub use self::samples::Metric;
 pub(crate) use self::samples::Samples;
+pub(crate) use self::table::write_load;
+pub(crate) use self::timeline::Timeline;
+pub use self::timeline::Window;
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -52,6 +56,8 @@ pub struct Summary {
     pub body_bytes: BodyBytes,
     /// The distributions.
     pub figures: Vec<Figure>,
+    /// The run in slices of equal length.
+    pub windows: Vec<Window>,
     /// Why the figures are not those of the target alone; empty for a sound run.
     pub degraded: Vec<String>,
 }
@@ -75,7 +81,7 @@ pub struct BodyBytes {
 }
 
 /// One distribution with its formula.
-#[derive(Clone, Copy, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize)]
 pub struct Figure {
     /// Its name.
     pub name: &'static str,
@@ -83,6 +89,8 @@ pub struct Figure {
     pub formula: &'static str,
     /// Its values.
     pub us: Percentiles,
+    /// Quantiles and their values.
+    pub curve: Vec<(f64, u64)>,
 }
 
 /// What a summary is made of.
@@ -119,6 +127,10 @@ impl Summary {
                 received: recorder.response_bytes,
             },
             figures: figures(recorder),
+            windows: recorder
+                .timeline
+                .as_ref()
+                .map_or_else(Vec::new, Timeline::windows),
             degraded: degraded(recorder, rate),
         }
     }
@@ -129,11 +141,25 @@ impl Summary {
         self.statuses.range(..400).next().is_none()
     }
 
+    /// Whether the schedule was not kept: too small a part of the offered requests were sent in
+    /// its time.
+    #[must_use]
+    pub fn missed_its_rate(&self) -> bool {
+        self.rate.is_missed()
+    }
+
     /// The distribution of that name, where there were values.
     #[must_use]
     pub fn figure(&self, name: &str) -> Option<&Percentiles> {
         let mut figures = self.figures.iter();
         Some(&figures.find(|figure| figure.name == name)?.us)
+    }
+}
+
+impl Rate {
+    fn is_missed(self) -> bool {
+        self.offered
+            .is_some_and(|offered| self.achieved < ACHIEVED_MIN * offered)
     }
 }
 
@@ -197,7 +223,13 @@ fn figures(recorder: &Recorder) -> Vec<Figure> {
     ];
     let with_values = all.into_iter().filter_map(|(name, formula, micros)| {
         let us = micros.percentiles()?;
-        Some(Figure { name, formula, us })
+        let curve = micros.curve();
+        Some(Figure {
+            name,
+            formula,
+            us,
+            curve,
+        })
     });
     with_values.collect()
 }
@@ -213,8 +245,8 @@ fn degraded(recorder: &Recorder, rate: Rate) -> Vec<String> {
             lag.p99
         ));
     }
-    if let Some(offered) = rate.offered
-        && rate.achieved < ACHIEVED_MIN * offered
+    if rate.is_missed()
+        && let Some(offered) = rate.offered
     {
         let achieved = rate.achieved;
         reasons.push(format!(

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use super::Samples;
+use super::{Samples, Timeline};
 use crate::client;
 use crate::micros::Micros;
 
@@ -85,6 +85,8 @@ pub(crate) struct Recorder {
     pub(crate) tpot: Micros,
     /// Where every value is wanted.
     pub(crate) samples: Option<Samples>,
+    /// Where it is wanted how latency went over time.
+    pub(crate) timeline: Option<Timeline>,
 }
 
 impl Recorder {
@@ -101,6 +103,9 @@ impl Recorder {
         }
         if let Some(samples) = &mut self.samples {
             samples.add(&attempt);
+        }
+        if let Some(timeline) = &mut self.timeline {
+            timeline.add(&attempt);
         }
         let answer = match attempt.outcome {
             Ok(answer) => answer,

@@ -4,6 +4,7 @@ use std::fmt;
 
 use super::{Figure, Summary};
 use crate::client::Http;
+use crate::run::{Knee, Sweep};
 use crate::schedule::{Arrivals, Load};
 
 impl fmt::Display for Summary {
@@ -38,7 +39,7 @@ impl fmt::Display for Summary {
     }
 }
 
-fn write_load(f: &mut fmt::Formatter<'_>, load: Load) -> fmt::Result {
+pub(crate) fn write_load(f: &mut fmt::Formatter<'_>, load: Load) -> fmt::Result {
     match load {
         Load::Open {
             arrivals,
@@ -59,6 +60,17 @@ fn write_load(f: &mut fmt::Formatter<'_>, load: Load) -> fmt::Result {
         }
         Load::Closed { workers } => {
             writeln!(f, "load         closed loop, {workers} in flight")
+        }
+        Load::Recorded {
+            exchanges,
+            speed,
+            loops,
+            connections,
+        } => {
+            writeln!(
+                f,
+                "load         {exchanges} recorded exchanges at {speed} times their speed, {loops} times over, at most {connections} in flight"
+            )
         }
     }
 }
@@ -113,4 +125,56 @@ fn grouped(value: u64) -> String {
         out.push(digit);
     }
     out
+}
+
+impl fmt::Display for Sweep {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Some(first) = self.steps.first() else {
+            return Ok(());
+        };
+        writeln!(f, "target       {}", first.target)?;
+        writeln!(
+            f,
+            "\nlatency, us {:>12}{:>12}{:>12}{:>12}{:>12}{:>12}{:>10}{:>10}",
+            "asked/s", "achieved/s", "p50", "p90", "p99", "p99.9", "requests", "errors"
+        )?;
+        for step in &self.steps {
+            let asked = step.load.rate().map(|rate| rate.to_string());
+            let asked = asked.unwrap_or_default();
+            write!(f, "{:<12}{asked:>12}{:>12.1}", "", step.rate.achieved)?;
+            let us = step.figure("latency");
+            let quantiles = us.map(|us| [us.p50, us.p90, us.p99, us.p999]);
+            for value in quantiles.map_or([None; 4], |values| values.map(Some)) {
+                let value = value.map_or_else(|| "-".to_owned(), grouped);
+                write!(f, "{value:>12}")?;
+            }
+            let errors: u64 = step.errors.values().sum();
+            write!(f, "{:>10}{:>10}", grouped(step.requests), grouped(errors))?;
+            let mark = if step.degraded.is_empty() {
+                ""
+            } else {
+                "  DEGRADED"
+            };
+            writeln!(f, "{mark}")?;
+        }
+        match &self.knee {
+            None => writeln!(f, "\nknee         not reached"),
+            Some(Knee {
+                rate: None,
+                because,
+            }) => {
+                writeln!(f, "\nknee         before the first rate: {because}")
+            }
+            Some(Knee {
+                rate: Some(rate),
+                because,
+            }) => {
+                writeln!(f, "\nknee         {rate}/s: {because}")
+            }
+        }?;
+        for reason in self.steps.iter().flat_map(|step| &step.degraded) {
+            writeln!(f, "\nDEGRADED     {reason}")?;
+        }
+        Ok(())
+    }
 }

@@ -13,7 +13,7 @@ use super::dispatch::{Dispatcher, Due};
 use super::queue::Queue;
 use super::requests::Requests;
 use super::worker::{self, Check, Shared};
-use super::{Error, LEAD, PROGRESS_INTERVAL};
+use super::{Error, LEAD, PROGRESS_INTERVAL, Plan};
 use crate::client::{self, Connection, Connector, Http, Target, Trust};
 use crate::report::{Failure, Recorder};
 
@@ -60,6 +60,12 @@ pub(crate) struct Loaded {
 }
 
 impl Lane {
+    /// The lane of a plan's target.
+    pub(super) async fn of(plan: &Plan) -> Result<Self, Error> {
+        let (trust, host) = (plan.trust.as_ref(), plan.permitted_host.as_deref());
+        Self::open(&plan.target, plan.http, trust, host, plan.timeout).await
+    }
+
     /// Resolves the target and opens a first connection.
     ///
     /// Only a target on this machine is called, unless `permitted_host` is its host.
@@ -109,16 +115,23 @@ impl Lane {
         stop: impl Future<Output = ()>,
         progress: impl Fn(Duration, u64),
     ) -> Result<Loaded, Error> {
+        let mut start = Instant::now();
+        if let When::Open { .. } = &load.when {
+            start += LEAD;
+        }
+        let mut recorder = load.recorder;
+        if let Some(timeline) = &mut recorder.timeline {
+            timeline.begin(start);
+        }
         let shared = Arc::new(Shared {
             connector: self.connector.clone(),
             requests: load.requests,
             timeout: load.timeout,
             is_stopped: AtomicBool::new(false),
             multiplexed: tokio::sync::Mutex::new(self.multiplexed()),
-            recorder: Mutex::new(load.recorder),
+            recorder: Mutex::new(recorder),
             check: load.check,
         });
-        let mut start = Instant::now();
         let mut workers = JoinSet::new();
         let mut dispatcher = None;
         match load.when {
@@ -126,7 +139,6 @@ impl Lane {
                 schedule,
                 connections,
             } => {
-                start += LEAD;
                 let queue = Arc::new(Queue::default());
                 for _ in 0..connections {
                     let (shared, queue) = (Arc::clone(&shared), Arc::clone(&queue));

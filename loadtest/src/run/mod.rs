@@ -12,18 +12,22 @@ mod dispatch;
 mod lane;
 mod queue;
 mod requests;
+mod sweep;
 mod tokens;
 mod worker;
 
 pub(crate) use self::dispatch::Due;
 pub(crate) use self::lane::{Lane, Load as LaneLoad, When};
 pub(crate) use self::requests::Requests;
+pub use self::sweep::{Knee, Sweep, sweep};
+pub(crate) use self::worker::Check;
 
 use std::io;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::client::{self, Http, Target, Template, Trust};
-use crate::report::{Failure, Measured, Recorder, Summary};
+use crate::report::{Failure, Measured, Recorder, Summary, Timeline};
 use crate::schedule::{Load, Schedule};
 
 /// Between the start being fixed and the first request, so that every worker stands ready.
@@ -49,6 +53,16 @@ pub struct Plan {
     pub timeout: Duration,
     /// A host besides this machine that the caller may load.
     pub permitted_host: Option<String>,
+}
+
+/// Requests with their own instants.
+pub(crate) struct Recording {
+    /// The requests.
+    pub(crate) requests: Requests,
+    /// When each is due; ascends.
+    pub(crate) schedule: Box<dyn Iterator<Item = Due> + Send>,
+    /// Looks at each whole answer.
+    pub(crate) check: Arc<Check>,
 }
 
 /// Why there was no load at all.
@@ -99,33 +113,70 @@ pub async fn run(
     stop: impl Future<Output = ()>,
     progress: impl Fn(Duration, u64),
 ) -> Result<Summary, Error> {
-    let permitted = plan.permitted_host.as_deref();
-    let trust = plan.trust.as_ref();
-    let opened = Lane::open(&plan.target, plan.http, trust, permitted, plan.timeout).await;
-    let mut lane = match opened {
+    let mut lane = match Lane::of(plan).await {
         Ok(lane) => lane,
         Err(Error::Down(Down(failure))) => return Ok(down(plan, failure)),
         Err(error) => return Err(error),
     };
+    let (summary, _) = load_once(&mut lane, plan, None, stop, progress).await?;
+    Ok(summary)
+}
+
+/// Sends what `recording` has, in place of the plan's template and load, which only tell of it.
+///
+/// # Errors
+/// As [`run`]; a target that is down, too.
+pub(crate) async fn run_recorded(
+    plan: &Plan,
+    recording: Recording,
+    stop: impl Future<Output = ()>,
+    progress: impl Fn(Duration, u64),
+) -> Result<Summary, Error> {
+    let mut lane = Lane::of(plan).await?;
+    let (summary, _) = load_once(&mut lane, plan, Some(recording), stop, progress).await?;
+    Ok(summary)
+}
+
+/// Runs `plan` on an open lane, and says whether it came to its end.
+async fn load_once(
+    lane: &mut Lane,
+    plan: &Plan,
+    recording: Option<Recording>,
+    stop: impl Future<Output = ()>,
+    progress: impl Fn(Duration, u64),
+) -> Result<(Summary, bool), Error> {
+    let mut check = None;
+    let (requests, when) = match (recording, plan.load) {
+        (Some(recording), Load::Recorded { connections, .. }) => {
+            check = Some(recording.check);
+            let schedule = recording.schedule;
+            let when = When::Open {
+                schedule,
+                connections,
+            };
+            (recording.requests, when)
+        }
+        (_, load) => (
+            Requests::same(plan.template.clone()),
+            when(load, plan.duration),
+        ),
+    };
     let load = LaneLoad {
-        requests: Requests::new(plan.template.clone(), []),
-        when: when(plan.load, plan.duration),
+        requests,
+        when,
         timeout: plan.timeout,
         recorder: Recorder {
             connections: 1,
+            timeline: Some(Timeline::new(plan.duration)),
             ..Recorder::default()
         },
-        check: None,
+        check,
     };
     let loaded = lane.load(load, stop, progress).await?;
     let duration = loaded.stopped_after.unwrap_or(plan.duration);
-    Ok(summary(
-        plan,
-        &loaded.recorder,
-        loaded.start,
-        duration,
-        loaded.offered,
-    ))
+    let (recorder, start) = (&loaded.recorder, loaded.start);
+    let summary = summary(plan, recorder, start, duration, loaded.offered);
+    Ok((summary, loaded.stopped_after.is_none()))
 }
 
 /// One request over and over, as `load` has it.
@@ -149,6 +200,11 @@ pub(crate) fn when(load: Load, duration: Duration) -> When {
             }
         }
         Load::Closed { workers } => When::Closed { workers, duration },
+        // Its schedule is with the recording; without one there is nothing to send.
+        Load::Recorded { connections, .. } => When::Open {
+            schedule: Box::new(std::iter::empty()),
+            connections,
+        },
     }
 }
 

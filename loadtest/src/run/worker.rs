@@ -107,9 +107,10 @@ async fn attempt(
     lag: Option<Duration>,
 ) {
     let mut sent = None;
+    let mut body_bytes = 0;
     let deadline = intended + shared.timeout;
     let outcome = if Instant::now() < deadline {
-        let exchange = exchange(shared, connection, request, &mut sent);
+        let exchange = exchange(shared, connection, request, (&mut sent, &mut body_bytes));
         match tokio::time::timeout_at(deadline.into(), exchange).await {
             Ok(Ok(answer)) => Ok(answer),
             Ok(Err(error)) => Err(Failure::from(&error)),
@@ -126,7 +127,7 @@ async fn attempt(
         intended,
         lag,
         sent,
-        body_bytes: shared.requests.at(request).body_bytes(),
+        body_bytes,
         outcome,
     });
 }
@@ -135,7 +136,7 @@ async fn exchange(
     shared: &Shared,
     slot: &mut Option<Connection>,
     index: usize,
-    sent: &mut Option<Instant>,
+    (sent, sent_bytes): (&mut Option<Instant>, &mut usize),
 ) -> client::Result<Answer> {
     let kept = match slot.as_mut() {
         Some(connection) => connection.ready().await.is_ok(),
@@ -148,7 +149,9 @@ async fn exchange(
         Some(connection) => connection,
         None => slot.insert(shared.connect().await?),
     };
-    let request = shared.requests.at(index).request();
+    let made = shared.requests.at(index);
+    let (request, request_bytes) = made.ok_or(client::Error::Missing(index))?;
+    *sent_bytes = request_bytes;
     let send_instant = *sent.insert(Instant::now());
     let response = connection.send(request).await?;
     let head = Instant::now();

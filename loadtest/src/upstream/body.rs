@@ -8,7 +8,7 @@ use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt as _, Full, StreamBody};
 use hyper::body::Frame;
 
-use super::knobs::Knobs;
+use super::knobs::{Gaps, Knobs};
 use super::reply::Content;
 use crate::alarm::Alarm;
 
@@ -24,7 +24,7 @@ pub(super) struct Cut;
 const FLUSH: Duration = Duration::from_millis(5);
 
 /// `content` as a body whose first piece leaves now.
-pub(super) fn paced(content: Content, knobs: &Knobs, alarm: Alarm) -> Body {
+pub(super) fn paced(content: Content, knobs: Knobs, alarm: Alarm) -> Body {
     let stall = knobs.stall.unwrap_or_default();
     let pieces: Box<dyn Iterator<Item = Bytes> + Send> = match content {
         Content::Whole(body) if stall.is_zero() && knobs.cut_after_bytes.is_none() => {
@@ -61,7 +61,7 @@ struct Sending {
     pieces: Box<dyn Iterator<Item = Bytes> + Send>,
     /// When the next piece leaves. Moves by the gap from the first instant, never from "now".
     due: Instant,
-    gap: Duration,
+    gap: Gaps,
     /// Taken by the wait after the first piece.
     stall: Option<Duration>,
     /// Body bytes until the cut.
@@ -79,7 +79,7 @@ impl Sending {
             return Err(Cut);
         }
         self.alarm.sleep_until(self.due).await;
-        self.due += self.gap + self.stall.take().unwrap_or_default();
+        self.due += self.gap.next() + self.stall.take().unwrap_or_default();
         let len = u64::try_from(piece.len()).unwrap_or(u64::MAX);
         if len > self.left_bytes {
             piece.truncate(usize::try_from(self.left_bytes).unwrap_or(usize::MAX));

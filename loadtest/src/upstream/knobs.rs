@@ -5,6 +5,9 @@ use std::time::Duration;
 
 use http::StatusCode;
 use http::request::Parts;
+use rand::rngs::SmallRng;
+
+use super::distribution::Distribution;
 
 /// Longest wait a request may ask for.
 const WAIT_MAX: Duration = Duration::from_secs(600);
@@ -13,13 +16,32 @@ const SPIN_US_MAX: u64 = 1_000_000;
 /// Most tokens a request may ask for.
 const TOKENS_MAX: u64 = 1_000_000;
 
+/// Times between the events of a stream.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum Gaps {
+    /// All the same.
+    Constant(Duration),
+    /// Each drawn.
+    Drawn(Distribution, Box<SmallRng>),
+}
+
+impl Gaps {
+    /// The next one.
+    pub(super) fn next(&mut self) -> Duration {
+        match self {
+            Self::Constant(gap) => *gap,
+            Self::Drawn(distribution, rng) => distribution.draw(rng.as_mut()),
+        }
+    }
+}
+
 /// The knobs of one request, as the module's table lists them.
 #[derive(Debug, PartialEq)]
 pub(super) struct Knobs {
     pub(super) delay: Duration,
     pub(super) spin: Duration,
     pub(super) tokens: usize,
-    pub(super) gap: Duration,
+    pub(super) gap: Gaps,
     pub(super) status: Option<StatusCode>,
     pub(super) stall: Option<Duration>,
     pub(super) cut_after_bytes: Option<u64>,
@@ -31,7 +53,7 @@ impl Default for Knobs {
             delay: Duration::ZERO,
             spin: Duration::ZERO,
             tokens: 32,
-            gap: Duration::from_millis(2),
+            gap: Gaps::Constant(Duration::from_millis(2)),
             status: None,
             stall: None,
             cut_after_bytes: None,
@@ -40,14 +62,14 @@ impl Default for Knobs {
 }
 
 impl Knobs {
-    /// Reads headers and query; the query wins. The error names the knob and its value.
-    pub(super) fn read(parts: &Parts) -> Result<Self, String> {
+    /// Reads headers and query; the query wins, and what neither has is `default`'s. The error
+    /// names the knob and its value.
+    pub(super) fn read(parts: &Parts, default: Self) -> Result<Self, String> {
         let wait = |name, unit: fn(u64) -> Duration| {
             let units_max = WAIT_MAX.as_micros() / unit(1).as_micros();
             let found = within(parts, name, u64::try_from(units_max).unwrap_or(u64::MAX))?;
             Ok::<_, String>(found.map(unit))
         };
-        let default = Self::default();
         Ok(Self {
             delay: wait("x-delay-us", Duration::from_micros)?.unwrap_or(default.delay),
             spin: within(parts, "x-spin-us", SPIN_US_MAX)?
@@ -55,10 +77,10 @@ impl Knobs {
             tokens: within(parts, "x-tokens", TOKENS_MAX)?.map_or(default.tokens, |tokens| {
                 usize::try_from(tokens).unwrap_or(usize::MAX)
             }),
-            gap: wait("x-gap-us", Duration::from_micros)?.unwrap_or(default.gap),
-            status: read(parts, "x-status")?,
-            stall: wait("x-stall-ms", Duration::from_millis)?,
-            cut_after_bytes: read(parts, "x-cut-after")?,
+            gap: wait("x-gap-us", Duration::from_micros)?.map_or(default.gap, Gaps::Constant),
+            status: read(parts, "x-status")?.or(default.status),
+            stall: wait("x-stall-ms", Duration::from_millis)?.or(default.stall),
+            cut_after_bytes: read(parts, "x-cut-after")?.or(default.cut_after_bytes),
         })
     }
 }
@@ -106,7 +128,7 @@ mod tests {
             change(&mut knobs);
             knobs
         });
-        assert_eq!(Knobs::read(&parts), expect);
+        assert_eq!(Knobs::read(&parts, Knobs::default()), expect);
     }
 
     #[test]
@@ -118,7 +140,7 @@ mod tests {
             &[("x-tokens", "7")],
             Ok(|knobs| {
                 knobs.tokens = 5;
-                knobs.gap = Duration::ZERO;
+                knobs.gap = Gaps::Constant(Duration::ZERO);
             }),
         );
         check(

@@ -1,4 +1,5 @@
-//! A model endpoint to test against: HTTP/1.1 and h2c (prior knowledge) on one port.
+//! A model endpoint to test against: HTTP/1.1 and h2c (prior knowledge) on one port, or both over
+//! TLS.
 //!
 //! | route | answer |
 //! | --- | --- |
@@ -9,7 +10,8 @@
 //!
 //! Equal requests get equal bytes: texts, ids and times are functions of the request, so that an
 //! answer through a proxy can be compared with one without. Timing and faults are knobs of each
-//! request (a header, or a query key without the `x-`):
+//! request (a header, or a query key without the `x-`); what a request does not ask for, a
+//! [`Behaviour`] draws:
 //!
 //! | knob | default | meaning |
 //! | --- | --- | --- |
@@ -23,33 +25,48 @@
 //!
 //! Instants are kept by [`Alarm`], absolute from the head: a late event does not move the next.
 
+mod behaviour;
 mod body;
+mod ceiling;
 mod chat;
+mod distribution;
 mod frame;
 mod knobs;
 mod reply;
 mod scoring;
 mod service;
+mod tls;
+
+pub use self::behaviour::Behaviour;
+pub use self::ceiling::{Ceiling, ceiling};
+pub use self::distribution::Distribution;
+pub use self::tls::{Identity, IdentityError};
 
 use std::io;
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::server::conn::auto;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
+use tokio_rustls::TlsAcceptor;
 
+use self::behaviour::Draws;
 use crate::alarm::Alarm;
 
 /// Further connections are closed unanswered.
 const CONNECTIONS_MAX: usize = 20_000;
+const HANDSHAKE_MAX: Duration = Duration::from_secs(10);
 
 /// A running endpoint. It stops, and closes its connections, when dropped.
 #[derive(Debug)]
 pub struct Server {
     addr: SocketAddr,
+    scheme: &'static str,
     /// Aborts the accept loop, and with it every connection, on drop.
     _accepting: JoinSet<()>,
 }
@@ -60,13 +77,31 @@ impl Server {
     /// # Errors
     /// When the address cannot be bound, or no thread can be had for the timing.
     pub async fn start(addr: SocketAddr) -> io::Result<Self> {
+        Self::start_with(addr, Behaviour::default(), None).await
+    }
+
+    /// The same, with a behaviour of its own, and over TLS where it has an identity.
+    ///
+    /// # Errors
+    /// As [`Server::start`].
+    pub async fn start_with(
+        addr: SocketAddr,
+        behaviour: Behaviour,
+        identity: Option<Identity>,
+    ) -> io::Result<Self> {
         let listener = TcpListener::bind(addr).await?;
         let addr = listener.local_addr()?;
-        let alarm = Alarm::start()?;
+        let scheme = if identity.is_some() { "https" } else { "http" };
+        let endpoint = Arc::new(Endpoint {
+            alarm: Alarm::start()?,
+            draws: Draws::new(behaviour),
+            tls: identity.map(|identity| identity.acceptor()),
+        });
         let mut accepting = JoinSet::new();
-        accepting.spawn(accept(listener, alarm));
+        accepting.spawn(accept(listener, endpoint));
         Ok(Self {
             addr,
+            scheme,
             _accepting: accepting,
         })
     }
@@ -77,20 +112,27 @@ impl Server {
         self.addr
     }
 
-    /// `http://ADDRESS` followed by `path`.
+    /// `http://ADDRESS`, or `https://ADDRESS`, followed by `path`.
     #[must_use]
     pub fn url(&self, path: &str) -> String {
-        format!("http://{}{path}", self.addr)
+        format!("{}://{}{path}", self.scheme, self.addr)
     }
 }
 
-async fn accept(listener: TcpListener, alarm: Alarm) {
+/// What all connections share.
+struct Endpoint {
+    alarm: Alarm,
+    draws: Draws,
+    tls: Option<TlsAcceptor>,
+}
+
+async fn accept(listener: TcpListener, endpoint: Arc<Endpoint>) {
     let mut connections = JoinSet::new();
     loop {
         tokio::select! {
             accepted = listener.accept() => match accepted {
                 Ok((stream, _)) if connections.len() < CONNECTIONS_MAX => {
-                    connections.spawn(serve(stream, alarm.clone()));
+                    connections.spawn(connected(stream, Arc::clone(&endpoint)));
                 }
                 Ok(_) => {}
                 // Out of descriptors, mostly: wait for some to be given back.
@@ -101,15 +143,32 @@ async fn accept(listener: TcpListener, alarm: Alarm) {
     }
 }
 
-async fn serve(stream: TcpStream, alarm: Alarm) {
+async fn connected(stream: TcpStream, endpoint: Arc<Endpoint>) {
     stream.set_nodelay(true).ok();
+    let Some(tls) = &endpoint.tls else {
+        return serve(stream, endpoint).await;
+    };
+    // A handshake that fails, or never ends, is the client's to report.
+    let handshake = tokio::time::timeout(HANDSHAKE_MAX, tls.accept(stream)).await;
+    if let Ok(Ok(stream)) = handshake {
+        serve(stream, endpoint).await;
+    }
+}
+
+async fn serve<S>(stream: S, endpoint: Arc<Endpoint>)
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
     let mut builder = auto::Builder::new(TokioExecutor::new());
     builder
         .http2()
         .max_concurrent_streams(10_000)
         .initial_stream_window_size(1 << 20)
         .initial_connection_window_size(16 << 20);
-    let service = service_fn(move |request| service::answer(request, alarm.clone()));
+    let service = service_fn(move |request| {
+        let endpoint = Arc::clone(&endpoint);
+        async move { service::answer(request, endpoint.alarm.clone(), &endpoint.draws).await }
+    });
     // The client's departure and an asked-for cut both end here as an error; neither is news.
     builder
         .serve_connection(TokioIo::new(stream), service)

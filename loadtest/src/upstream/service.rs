@@ -9,6 +9,7 @@ use http::{HeaderValue, Method, Request, Response, StatusCode, header};
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 use hyper::body::Incoming;
 
+use super::behaviour::Draws;
 use super::body::{Body, paced};
 use super::knobs::Knobs;
 use super::reply::{Content, Reply};
@@ -22,9 +23,15 @@ const REQUEST_BYTES_MAX: usize = 256 << 20;
 pub(super) async fn answer(
     request: Request<Incoming>,
     alarm: Alarm,
+    draws: &Draws,
 ) -> Result<Response<Body>, Infallible> {
     let (parts, body) = request.into_parts();
-    let (reply, knobs) = match (Knobs::read(&parts), collect(body).await) {
+    let default = match parts.uri.path() {
+        // Probes are to tell whether it is there.
+        "/ping" | "/health" | "/version" => Knobs::default(),
+        _ => draws.next(),
+    };
+    let (reply, knobs) = match (Knobs::read(&parts, default), collect(body).await) {
         (Ok(knobs), Ok(body)) => {
             let received = Instant::now();
             let reply = route(&parts, &body, &knobs);
@@ -35,7 +42,7 @@ pub(super) async fn answer(
         (Err(message), _) => (invalid(StatusCode::BAD_REQUEST, &message), None),
         (_, Err(reply)) => (reply, None),
     };
-    Ok(respond(reply, knobs.as_ref(), alarm))
+    Ok(respond(reply, knobs.unwrap_or_default(), alarm))
 }
 
 /// Keeps the core for `duration`.
@@ -46,13 +53,13 @@ fn spin(duration: Duration) {
     }
 }
 
-fn respond(reply: Reply, knobs: Option<&Knobs>, alarm: Alarm) -> Response<Body> {
+fn respond(reply: Reply, knobs: Knobs, alarm: Alarm) -> Response<Body> {
     // Stated even where the body is sent in pieces, so that a cut shows as a missing rest.
     let length = match &reply.content {
         Content::Whole(body) => Some(HeaderValue::from(body.len())),
         Content::Events(_) => None,
     };
-    let body = paced(reply.content, knobs.unwrap_or(&Knobs::default()), alarm);
+    let body = paced(reply.content, knobs, alarm);
     let mut response = Response::new(body);
     *response.status_mut() = reply.status;
     let headers = response.headers_mut();

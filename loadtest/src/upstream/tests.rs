@@ -264,3 +264,58 @@ async fn a_dropped_server_takes_no_more_connections() {
         tokio::task::yield_now().await;
     }
 }
+
+#[tokio::test]
+async fn faults_are_drawn_where_no_request_asks_otherwise_and_probes_are_spared() {
+    let behaviour = Behaviour {
+        errors: (1.0, StatusCode::TOO_MANY_REQUESTS),
+        tokens: 3,
+        ..Behaviour::default()
+    };
+    let addr = "127.0.0.1:0".parse().unwrap();
+    let server = Server::start_with(addr, behaviour, None).await.unwrap();
+    let client = Client::default();
+    let chat = || bodies::chat(1, false, "m");
+    let post = async |path: &str| client.post(&server.url(path), &[], chat()).await.unwrap();
+    let path = "/v1/chat/completions";
+    assert_eq!(post(path).await.status, StatusCode::TOO_MANY_REQUESTS);
+    let asked = format!("{path}?status=418");
+    assert_eq!(post(&asked).await.status, StatusCode::IM_A_TEAPOT);
+    let probe = client.get(&server.url("/ping"), &[]).await.unwrap();
+    assert_eq!(probe.status, StatusCode::OK);
+}
+
+#[tokio::test]
+async fn tls_is_served_with_both_versions_and_a_wrong_key_is_named() {
+    let rcgen::CertifiedKey { cert, signing_key } =
+        rcgen::generate_simple_self_signed(["127.0.0.1".to_owned()]).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let (cert_file, key_file) = (folder.path().join("c.pem"), folder.path().join("k.pem"));
+    std::fs::write(&cert_file, cert.pem()).unwrap();
+    std::fs::write(&key_file, signing_key.serialize_pem()).unwrap();
+    let identity = Identity::from_pem_files(&cert_file, &key_file).unwrap();
+    let addr = "127.0.0.1:0".parse().unwrap();
+    let server = Server::start_with(addr, Behaviour::default(), Some(identity))
+        .await
+        .unwrap();
+    let trust = crate::client::Trust::from_pem_file(&cert_file).unwrap();
+    for http in [Http::One, Http::Two] {
+        let client = Client::new(http, Some(trust.clone()));
+        let url = server.url("/echo");
+        assert!(url.starts_with("https://"), "{url}");
+        let echo = client.post(&url, &[], Bytes::from("whole")).await.unwrap();
+        assert_eq!(echo.body, "whole");
+    }
+    let error = Identity::from_pem_files(&cert_file, &cert_file).unwrap_err();
+    assert!(error.to_string().contains("c.pem"), "{error}");
+}
+
+#[tokio::test]
+async fn the_ceiling_is_stated_for_each_kind_of_request() {
+    let ceiling = ceiling(Duration::from_millis(300)).await.unwrap();
+    assert_eq!(ceiling.per_second.len(), 3);
+    assert!(
+        ceiling.per_second.iter().all(|(_, rate)| *rate > 0.0),
+        "{ceiling}"
+    );
+}

@@ -24,7 +24,7 @@ async fn chats_of_the_openai_client_arrive_with_every_column() {
         .start()
         .await;
     let said: Value =
-        serde_json::from_str(&python("chat.py", gateway.url() + "/v1").await).unwrap();
+        serde_json::from_str(&python("chat.py", &[&(gateway.url() + "/v1")]).await).unwrap();
     let traces = Tracking::server().traces("chats", 2).await;
     assert_eq!(traces.len(), 2);
     for (trace, kind) in traces.iter().zip(["plain", "streamed"]) {
@@ -136,4 +136,53 @@ async fn the_environments_experiment_is_made_and_used() {
         .await;
     assert!(gateway.terminate().await.status.success());
     Tracking::server().trace("from the environment").await;
+}
+
+#[tokio::test]
+async fn metadata_and_the_clients_request_id_leave_the_rest_as_it_was() {
+    let model = Server::start(([127, 0, 0, 1], 0).into()).await.unwrap();
+    let trace = json!({
+        "experiment": "metadata",
+        "user": [{"body": "/user"}],
+        "tags": {"environment": "production"},
+        "metadata": {"release": "1.4", "cart": {"header": "x-cart"}},
+        "client_request_id": [{"header": "x-request-id"}],
+    });
+    let gateway = recording(model.url(""), "metadata")
+        .set("routes/0/trace", trace)
+        .start()
+        .await;
+    let body = r#"{"model":"m","user":"u-1","messages":[{"role":"user","content":"Hello"}]}"#;
+    for (n, status) in ["", "x-status: 503\r\n"].iter().enumerate() {
+        let request = format!(
+            "POST /v1/chat/completions HTTP/1.1\r\nhost: a\r\ncontent-type: application/json\r\n\
+             x-request-id: r-{n}\r\nx-cart: c-{n}\r\n{status}content-length: {}\r\n\r\n{body}",
+            body.len()
+        );
+        gateway.exchange(request).await;
+    }
+    assert!(gateway.terminate().await.status.success());
+    let traces = Tracking::server().traces("metadata", 2).await;
+    for (n, (trace, state)) in traces.iter().zip(["OK", "ERROR"]).enumerate() {
+        assert_eq!(trace["state"], state, "{trace:#}");
+        assert_eq!(trace["client_request_id"], format!("r-{n}"));
+        assert_eq!(trace["request_preview"], "Hello");
+        assert_eq!(trace["tags"]["environment"], "production");
+        assert_eq!(trace["tags"]["mlflow.traceName"], "model");
+        let metadata = &trace["metadata"];
+        assert_eq!(
+            (&metadata["release"], &metadata["cart"]),
+            (&"1.4".into(), &format!("c-{n}").into())
+        );
+        assert_eq!(metadata["mlflow.trace.user"], "u-1");
+        assert!(trace["execution_time_ms"].as_u64().unwrap() < 10_000);
+        assert_eq!(trace["spans"].as_array().unwrap().len(), 2);
+    }
+    assert!(traces[0]["token_usage"]["total_tokens"].as_u64().unwrap() > 0);
+    for filter in [
+        "metadata.release = '1.4'",
+        "trace.client_request_id LIKE 'r-%'",
+    ] {
+        assert_eq!(Tracking::server().search("metadata", filter), 2, "{filter}");
+    }
 }

@@ -23,7 +23,7 @@ async fn score(gateway: &Gateway, body: &[u8]) -> (Head, Value) {
 /// A model server of MLflow's own over a small scikit-learn model. It stops with the leash.
 async fn model_server(folder: &Path) -> (Leash, SocketAddr) {
     let model = folder.join("model").display().to_string();
-    python("train.py", model.clone()).await;
+    python("train.py", &[&model]).await;
     let address = free_address();
     let log = folder.join("log");
     let start = move || {

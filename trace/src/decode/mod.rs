@@ -14,10 +14,13 @@ mod defect;
 mod encoding;
 mod eventstream;
 mod format;
+mod identity;
 pub(crate) mod json;
+mod kept;
 mod lines;
 mod media;
 mod multipart;
+mod pointer;
 mod spans;
 mod sse;
 mod text;
@@ -49,11 +52,14 @@ pub fn decode(exchange: &Exchange) -> (Trace, Vec<Defect>) {
     };
     let reading = format::read(exchange, &request, &response, &mut notes);
     let ending = spans::Ending::of(exchange, &reading);
-    let mut spans = vec![spans::root(exchange, &reading, &ending, &mut notes)];
+    let mut spans = vec![spans::root(
+        exchange, &request, &reading, &ending, &mut notes,
+    )];
     spans.extend(spans::upstream(exchange, &reading, &ending));
     let mut trace = Trace {
         id: exchange.ids.trace_id,
         spans,
+        info: identity::info(exchange, &request, &mut notes),
         redactions: Counts::default(),
     };
     let mut redactions = std::mem::take(&mut notes.redactions);

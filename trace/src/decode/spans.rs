@@ -6,22 +6,20 @@ use std::time::{Duration, SystemTime};
 use http::{HeaderName, Version};
 
 use crate::{
-    Counts, EndReason, Exchange, Level, Link, Source, Span, SpanKind, Status, Text, Trace, Value,
+    Counts, EndReason, Exchange, KeptBecause, Level, Link, Span, SpanKind, Status, Text, Trace,
+    Value,
 };
 
 use super::attributes::Attributes;
+use super::body::Document;
 use super::defect::Notes;
 use super::format::Reading;
+use super::identity::{self, TAG_BYTES_MAX};
+use super::kept;
 use super::{text, url};
-
-/// MLflow's own cut for tag values, in characters; in bytes it is never more.
-const TAG_BYTES_MAX: usize = 4096;
 
 /// Paths, queries and the like are cut to this many bytes.
 const TARGET_BYTES_MAX: usize = 8192;
-
-/// MLflow refuses a whole batch for a longer session, and cuts users to it.
-const IDENTITY_BYTES_MAX: usize = 250;
 
 /// The transport's words are cut to this many bytes.
 const ERROR_BYTES_MAX: usize = 1024;
@@ -81,6 +79,7 @@ impl Ending {
 /// The exchange as its client saw it.
 pub(super) fn root(
     exchange: &Exchange,
+    request: &Document,
     reading: &Reading,
     ending: &Ending,
     notes: &mut Notes,
@@ -97,7 +96,7 @@ pub(super) fn root(
     put_http(&mut attributes, exchange, notes);
     attributes.put_some("error.type", ending.error_type.as_deref());
     attributes.append(reading.shared.clone());
-    put_identity(&mut attributes, exchange, notes);
+    identity::put(&mut attributes, exchange, request, notes);
     let caller = ids.caller.filter(|_| !join);
     Span {
         id: ids.root,
@@ -179,8 +178,9 @@ fn put_own(attributes: &mut Attributes, exchange: &Exchange, ending: &Ending, no
     attributes.put("offpath.version", env!("CARGO_PKG_VERSION"));
     attributes.put("offpath.overhead_us", micros(timing.overhead_head));
     attributes.put("offpath.overhead_body_us", micros(timing.overhead_body));
-    attributes.put("offpath.kept_because", exchange.kept.as_str());
-    attributes.put_some("offpath.weight", exchange.weight);
+    let kept = exchange.kept.map(KeptBecause::as_str);
+    attributes.put_some(kept::BECAUSE, kept);
+    attributes.put_some(kept::WEIGHT, exchange.weight);
     attributes.put_some("offpath.first_byte_ms", timing.first_byte.map(milliseconds));
     attributes.put("offpath.end_reason", ending.reason.as_str());
     attributes.put_list(
@@ -236,68 +236,6 @@ fn put_http(attributes: &mut Attributes, exchange: &Exchange, notes: &mut Notes)
 /// What a client says of itself, cut.
 fn short(text: &str) -> &str {
     text::cut_harmless(text, TARGET_BYTES_MAX)
-}
-
-/// Whose exchange it is, and the searchable tags.
-fn put_identity(attributes: &mut Attributes, exchange: &Exchange, notes: &mut Notes) {
-    let plan = &exchange.plan;
-    let mut tag = |key: &str, value: &str| {
-        let value = text::cut_harmless(value, TAG_BYTES_MAX);
-        attributes.put_new(format!("mlflow.traceTag.{key}"), value.into());
-    };
-    tag("mlflow.traceName", &plan.name);
-    tag("offpath.route", &plan.route);
-    tag("offpath.kept_because", exchange.kept.as_str());
-    tag("offpath.request_id", &exchange.request_id);
-    for (key, source) in &plan.tags {
-        if let Some(value) = value_of(source, exchange, notes) {
-            tag(key, &value);
-        }
-    }
-    for (key, sources) in [("user.id", &plan.user), ("session.id", &plan.session)] {
-        let value = sources
-            .iter()
-            .find_map(|source| value_of(source, exchange, notes));
-        let value = value
-            .as_deref()
-            .map(|value| text::cut(value, IDENTITY_BYTES_MAX));
-        attributes.put_some(key, value);
-    }
-    // The trace's tags are the caller's in `join`: as attributes, these can be searched.
-    if plan.join {
-        for (key, source) in &plan.tags {
-            if let Some(value) = value_of(source, exchange, notes) {
-                let value = text::cut_harmless(&value, TAG_BYTES_MAX);
-                attributes.put_new(key.to_string(), value.into());
-            }
-        }
-    }
-}
-
-/// What a source says of this exchange; an empty value says nothing.
-fn value_of<'a>(
-    source: &'a Source,
-    exchange: &'a Exchange,
-    notes: &mut Notes,
-) -> Option<Cow<'a, str>> {
-    let value = match source {
-        Source::Constant(value) => Cow::Borrowed(&**value),
-        Source::Header(name) => header(exchange, name, notes)?,
-    };
-    (!value.is_empty()).then_some(value)
-}
-
-/// A request header's first value, or what stands for it.
-fn header<'a>(
-    exchange: &'a Exchange,
-    name: &HeaderName,
-    notes: &mut Notes,
-) -> Option<Cow<'a, str>> {
-    let value = exchange.request.headers.get(name)?;
-    let value = String::from_utf8_lossy(value.as_bytes());
-    let redaction = &exchange.plan.redaction;
-    let mask = redaction.header(name, &value, &mut notes.redactions);
-    Some(mask.map_or(value, Cow::Owned))
 }
 
 /// Says on the root what was masked, by rule: `email=2`.

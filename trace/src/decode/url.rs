@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use http::uri::Authority;
 
 use crate::Request;
+use crate::percent::{self, Plus};
 
 /// Stands for a masked value.
 const MASK: &str = "[REDACTED]";
@@ -82,29 +83,10 @@ pub(super) fn model(path: &str) -> Option<String> {
 
 fn is_secret(parameter: &str) -> bool {
     let (key, _) = parameter.split_once('=').unwrap_or((parameter, ""));
-    let key = unescaped(key).to_ascii_lowercase().replace('-', "_");
+    // Escapes are undone, so that `api%5fkey` hides nothing.
+    let key = percent::unescaped(key, Plus::Itself);
+    let key = key.to_ascii_lowercase().replace('-', "_");
     SECRETS.contains(&key.as_str())
-}
-
-/// Percent escapes undone, so that `api%5fkey` hides nothing.
-fn unescaped(key: &str) -> String {
-    let mut plain = Vec::with_capacity(key.len());
-    let mut rest = key.as_bytes();
-    while let Some((byte, tail)) = rest.split_first() {
-        let digits = tail.first_chunk::<2>().filter(|_| *byte == b'%');
-        let value = digits.and_then(|two| std::str::from_utf8(two).ok());
-        match value.and_then(|two| u8::from_str_radix(two, 16).ok()) {
-            Some(value) => {
-                plain.push(value);
-                rest = tail.get(2..).unwrap_or_default();
-            }
-            None => {
-                plain.push(*byte);
-                rest = tail;
-            }
-        }
-    }
-    String::from_utf8_lossy(&plain).into_owned()
 }
 
 #[cfg(test)]

@@ -69,6 +69,14 @@ pub(super) fn mask_trace(
             }
         }
     }
+    if let Some(info) = &mut trace.info {
+        let metadata = info.metadata.iter_mut().map(|(_, value)| value);
+        for text in metadata.chain(&mut info.client_request_id) {
+            if let Some(without) = masked(text, patterns, mask, counts, 0) {
+                *text = without;
+            }
+        }
+    }
 }
 
 /// JSON with its strings and numbers masked; `None` where nothing has to be.

@@ -5,42 +5,6 @@ use super::{check_route, check_top};
 #[test]
 fn what_is_not_yet_supported_is_refused() {
     let rows = [
-        ("sampling: {by: session}", "sampling.by"),
-        ("sampling: {parent: cap}", "sampling.parent"),
-        ("sampling: {max_per_second: 5}", "sampling.max_per_second"),
-        ("sampling: {keep: {errors: true}}", "sampling.keep.errors"),
-        (
-            "sampling: {keep: {slower_than: 1s}}",
-            "sampling.keep.slower_than",
-        ),
-        (
-            "sampling: {keep: {first_byte_slower_than: 1s}}",
-            "sampling.keep.first_byte_slower_than",
-        ),
-        (
-            "sampling: {keep: {larger_than: 1MiB}}",
-            "sampling.keep.larger_than",
-        ),
-        (
-            "sampling: {keep: {max_per_second: 1}}",
-            "sampling.keep.max_per_second",
-        ),
-        (
-            "sampling: {keep_content: {finish_reasons: [length]}}",
-            "sampling.keep_content.finish_reasons",
-        ),
-        (
-            "sampling: {keep_content: {stream_errors: true}}",
-            "sampling.keep_content.stream_errors",
-        ),
-        (
-            "sampling: {keep_content: {grpc_errors: true}}",
-            "sampling.keep_content.grpc_errors",
-        ),
-        ("trace: {metadata: {a: b}}", "trace.metadata"),
-        ("trace: {user: [{body: /user}]}", "trace.user[0].body"),
-        ("trace: {session: [{query: s}]}", "trace.session[0].query"),
-        ("trace: {tags: {a: {path: x}}}", "trace.tags.a.path"),
         ("latency_budget: {overhead_p99: 1ms}", "latency_budget"),
     ];
     for (put, path) in rows {

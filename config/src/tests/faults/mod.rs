@@ -76,7 +76,7 @@ upstreams:
   model: {endpoints: [ftp://a], http: 3}
 routes:
   - upstream: modle
-    sampling: {ratio: 2, by: user}
+    sampling: {ratio: 2, by: users}
   - {name: a, upstream: model, trace: {tags: {mlflow.x: 1}}}
 log: {level: loud}
 admin: 127.0.0.1:1
@@ -91,9 +91,9 @@ admin: 127.0.0.1:1
         6: upstreams.model.http: `3` is not one of `auto`, `1`, `2`
         8: routes[0].name: is required
         8: routes[0].upstream: no upstream is named `modle`, did you mean `model`?
-        9: routes[0].sampling.by: not yet supported, leave it at `trace`
         9: routes[0].sampling.ratio: `2` is not a number from 0 to 1
-        10: routes[1].trace.tags.mlflow.x: tags that begin with `mlflow.`
+        9: routes[0].sampling.by: `users` is not one of `trace`, `session`, `user`
+        10: routes[1].trace.tags.mlflow.x: keys that begin with `mlflow.`
         11: log.level: `loud` is not one of
         12: admin: must be a mapping";
     check_whole(text, expect);

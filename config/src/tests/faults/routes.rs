@@ -32,6 +32,34 @@ fn routes_are_named_once_and_refer_to_what_exists() {
         "9: routes[0].sampling.ratio: `1.5` is not a number",
     );
     check_route(
+        "sampling: {parent: obey}",
+        "9: routes[0].sampling.parent: `obey` is not one of `ignore`",
+    );
+    check_route(
+        "sampling: {max_per_second: 0}",
+        "9: routes[0].sampling.max_per_second: `0` is not a number of more than 0",
+    );
+    check_route(
+        "sampling: {keep: {slower_than: 5}}",
+        "9: routes[0].sampling.keep.slower_than: `5` is not a time",
+    );
+    check_route(
+        "sampling: {keep: {larger_than: big}}",
+        "9: routes[0].sampling.keep.larger_than: `big` is not a size",
+    );
+    check_route(
+        "sampling: {daily: {max_traces: 0}}",
+        "9: routes[0].sampling.daily.max_traces: `0` is not a whole number",
+    );
+    check_route(
+        "sampling: {keep_content: {finish_reasons: [length, '']}}",
+        "9: routes[0].sampling.keep_content.finish_reasons[1]: must not be empty",
+    );
+    check_route(
+        "alerts: {max_error_rate: 2, window: 0s}",
+        "9: routes[0].alerts.window: must be more than 0\n9: routes[0].alerts.max_error_rate: `2`",
+    );
+    check_route(
         "capture: {level: all}",
         "9: routes[0].capture.level: `all` is not one of `full`",
     );
@@ -125,11 +153,11 @@ fn traces_carry_what_mlflow_takes() {
     );
     check_route(
         "trace: {user: [{}]}",
-        "9: routes[0].trace.user[0].header: is required",
+        "9: routes[0].trace.user[0]: must name one of `header`, `query`, `path`, `body`",
     );
     check_route(
-        "trace: {user: [x]}",
-        "9: routes[0].trace.user[0]: must be a mapping\n9: routes[0]",
+        "trace: {user: [[x]]}",
+        "9: routes[0].trace.user[0]: must be a single value",
     );
     check_route(
         "trace: {session: [{header: a b}]}",
@@ -137,11 +165,15 @@ fn traces_carry_what_mlflow_takes() {
     );
     check_route(
         "trace: {tags: {mlflow.a: b}}",
-        "9: routes[0].trace.tags.mlflow.a: tags that",
+        "9: routes[0].trace.tags.mlflow.a: keys that",
     );
     let long = "k".repeat(251);
-    let expect = format!("9: routes[0].trace.tags.{long}: the key of a tag");
+    let expect = format!("9: routes[0].trace.tags.{long}: the key must be at most");
     check_route(&format!("trace: {{tags: {{{long}: v}}}}"), &expect);
+    check_route(
+        "trace: {metadata: {mlflow.trace.user: b}}",
+        "9: routes[0].trace.metadata.mlflow.trace.user: keys that begin with `mlflow.`",
+    );
     check_route(
         "trace: {tags: {a: ''}}",
         "9: routes[0].trace.tags.a: must not be empty",
@@ -152,8 +184,34 @@ fn traces_carry_what_mlflow_takes() {
     );
     check_route(
         "trace: {tags: {a: {heder: b}}}",
-        "9: routes[0].trace.tags.a.header: is required\n9:",
+        "9: routes[0].trace.tags.a: must name one of\n9: routes[0].trace.tags.a.heder: unknown key, did",
     );
+}
+
+#[test]
+fn a_source_names_one_place_that_there_is() {
+    for (source, expect) in [
+        ("{header: a, query: b}", ": must name one of `header`"),
+        ("{path: 0}", ".path: `0` is not a whole number from 1 to 64"),
+        ("{path: /a/*}", ".path: `/a/*` is not a whole number"),
+        ("{query: ''}", ".query: must not be empty"),
+        ("{body: user}", ".body: `user` is not a JSON pointer"),
+    ] {
+        let put = format!("trace: {{user: [{source}]}}");
+        check_route(&put, &format!("9: routes[0].trace.user[0]{expect}"));
+    }
+}
+
+#[test]
+fn what_decides_sampling_is_not_read_from_the_body() {
+    for by in ["session", "user"] {
+        let sources = format!("{by}: [{{header: x}}, {{body: /x}}]");
+        let put = format!("sampling: {{by: {by}}}, trace: {{{sources}}}");
+        let expect = format!(
+            "9: routes[1].sampling: by `{by}` cannot decide: `trace.{by}[1]` is read from the body"
+        );
+        check_top(&format!("  - {{name: b, upstream: model, {put}}}"), &expect);
+    }
 }
 
 #[track_caller]
@@ -178,4 +236,14 @@ fn a_route_that_can_never_match_is_a_warning() {
   - {name: c, upstream: model, match: {headers: {B: 2, a: 1}}}";
     let warning = "routes[2]: route `c` never matches: route `b` before it takes the same requests";
     check_warning(headers, Some(warning));
+}
+
+#[test]
+fn sampling_by_what_has_no_source_is_a_warning() {
+    let warning =
+        "routes[1].sampling: by `user` decides by the trace, because `trace.user` names no source";
+    let by_user = "name: b, upstream: model, match: {host: b}, sampling: {by: user}";
+    check_warning(&format!("{{{by_user}}}"), Some(warning));
+    let named = "trace: {user: [{header: x-user}]}";
+    check_warning(&format!("{{{by_user}, {named}}}"), None);
 }

@@ -5,6 +5,7 @@
 
 mod outline;
 mod raw;
+mod rows;
 mod scan;
 mod token;
 mod walk;

@@ -62,6 +62,11 @@ impl Outline {
         outline
     }
 
+    /// Whether every member of the two levels is remembered.
+    pub(crate) fn is_complete(&self) -> bool {
+        self.members.len() < MEMBERS_MAX
+    }
+
     /// The top object's member of this name.
     pub(crate) fn member(&self, bytes: &[u8], name: &str) -> Option<&Member> {
         self.find(bytes, None, name)
@@ -152,20 +157,11 @@ impl Outline {
     }
 
     fn array(&mut self, bytes: &[u8], at: usize, len: &mut usize) -> Result<usize, Fault> {
-        let mut at = scan::space(bytes, at + 1);
-        if bytes.get(at) == Some(&b']') {
-            return Ok(at + 1);
+        let first = scan::space(bytes, at + 1);
+        if bytes.get(first) == Some(&b']') {
+            return Ok(first + 1);
         }
-        loop {
-            at = scan::space(bytes, scan::value(bytes, at, &mut self.seen)?);
-            *len += 1;
-            match bytes.get(at) {
-                Some(b',') => at += 1,
-                Some(b']') => return Ok(at + 1),
-                Some(_) => return Err(Fault::Malformed),
-                None => return Err(Fault::Torn),
-            }
-        }
+        scan::counted(bytes, at, &mut self.seen, len)
     }
 
     fn remember(

@@ -4,6 +4,7 @@
 //! server is Python, whose `json` raises something other than a decode error, and so refuses a
 //! whole batch, when nesting nears 1,000 or an integer passes 4,300 digits.
 
+use super::rows;
 use super::token::{literal, number, string};
 
 /// Deeper nesting than this is a fault. Real bodies stay below 30.
@@ -59,13 +60,36 @@ pub(crate) struct Seen {
 
 /// Where the value that begins at or after `at` ends.
 pub(super) fn value(bytes: &[u8], at: usize, seen: &mut Seen) -> Result<usize, Fault> {
+    counted(bytes, at, seen, &mut 0)
+}
+
+/// As [`value`], for a container that is not empty: adds its direct children to `len`, up to the
+/// first fault.
+pub(super) fn counted(
+    bytes: &[u8],
+    at: usize,
+    seen: &mut Seen,
+    len: &mut usize,
+) -> Result<usize, Fault> {
     let mut open = Open::default();
     let mut at = space(bytes, at);
     loop {
         at = match bytes.get(at) {
             Some(b'"') => string(bytes, at, seen)?,
-            Some(b'-' | b'0'..=b'9') if open.top() == Some(false) => numbers(bytes, at, seen)?,
-            Some(b'-' | b'0'..=b'9') => number(bytes, at, seen)?,
+            Some(b'-' | b'0'..=b'9') => {
+                let in_array = open.top() == Some(false);
+                let run = in_array.then(|| rows::run(bytes, at, open.is_row()));
+                if let Some(run) = run.flatten() {
+                    *len += match open.depth {
+                        1 => run.numbers,
+                        2 => run.rows,
+                        _ => 0,
+                    };
+                    at = run.next;
+                    continue;
+                }
+                number(bytes, at, seen)?
+            }
             Some(b'N') => {
                 seen.non_finite = true;
                 literal(bytes, at, b"NaN")?
@@ -97,44 +121,53 @@ pub(super) fn value(bytes: &[u8], at: usize, seen: &mut Seen) -> Result<usize, F
             Some(_) => return Err(Fault::Malformed),
             None => return Err(Fault::Torn),
         };
-        loop {
-            let Some(object) = open.top() else {
-                return Ok(at);
-            };
-            at = space(bytes, at);
-            match bytes.get(at) {
-                Some(b',') if object => {
-                    at = key(bytes, space(bytes, at + 1), seen)?;
-                    break;
-                }
-                Some(b',') => {
-                    at = space(bytes, at + 1);
-                    break;
-                }
-                Some(b'}') if object => open.pop(),
-                Some(b']') if !object => open.pop(),
-                Some(_) => return Err(Fault::Malformed),
-                None => return Err(Fault::Torn),
-            }
-            at += 1;
+        match after(bytes, at, &mut open, seen, len)? {
+            Next::Element(next) => at = next,
+            Next::End(end) => return Ok(end),
         }
     }
 }
 
-/// Past the number at `at` and those that follow it in its array: rows of a numeric frame are
-/// nothing else, and this loop asks nothing else.
+/// What stands behind an element.
+enum Next {
+    /// Another, which begins there.
+    Element(usize),
+    /// Nothing: the outermost value ends there.
+    End(usize),
+}
+
+/// Past what ends at `at`: its comma, or the brackets that close behind it.
 #[inline]
-fn numbers(bytes: &[u8], mut at: usize, seen: &mut Seen) -> Result<usize, Fault> {
+fn after(
+    bytes: &[u8],
+    mut at: usize,
+    open: &mut Open,
+    seen: &mut Seen,
+    len: &mut usize,
+) -> Result<Next, Fault> {
     loop {
-        at = number(bytes, at, seen)?;
-        if bytes.get(at) != Some(&b',') {
-            return Ok(at);
+        let Some(object) = open.top() else {
+            return Ok(Next::End(at));
+        };
+        at = space(bytes, at);
+        match bytes.get(at) {
+            Some(b',') => {
+                *len += usize::from(open.depth == 1);
+                let next = space(bytes, at + 1);
+                let next = if object {
+                    key(bytes, next, seen)?
+                } else {
+                    next
+                };
+                return Ok(Next::Element(next));
+            }
+            Some(b'}') if object => open.pop(),
+            Some(b']') if !object => open.pop(),
+            Some(_) => return Err(Fault::Malformed),
+            None => return Err(Fault::Torn),
         }
-        let next = at + 1 + usize::from(bytes.get(at + 1) == Some(&b' '));
-        match bytes.get(next) {
-            Some(b'-' | b'0'..=b'9') => at = next,
-            _ => return Ok(at),
-        }
+        *len += usize::from(open.depth == 0);
+        at += 1;
     }
 }
 
@@ -186,6 +219,11 @@ impl Open {
 
     fn top(&self) -> Option<bool> {
         (self.depth > 0).then_some(self.bits & 1 == 1)
+    }
+
+    /// Whether the innermost is an array in an array.
+    fn is_row(&self) -> bool {
+        self.depth > 1 && self.bits & 0b11 == 0
     }
 
     fn pop(&mut self) {

@@ -4,6 +4,7 @@ mod chat;
 mod generic;
 mod golden;
 mod hostile;
+mod identity;
 mod infer;
 mod models;
 mod partial;
@@ -34,6 +35,8 @@ pub(super) fn exchange(path: &str, request: &str, response: &str) -> Exchange {
         user: Vec::new(),
         session: Vec::new(),
         tags: Vec::new(),
+        metadata: Vec::new(),
+        client_request_id: Vec::new(),
         decoded_max: 8 << 20,
         redaction: crate::Redaction::default(),
         statistics: false,
@@ -48,7 +51,7 @@ pub(super) fn exchange(path: &str, request: &str, response: &str) -> Exchange {
             parent: None,
             caller: None,
         },
-        kept: KeptBecause::Ratio,
+        kept: Some(KeptBecause::Ratio),
         weight: Some(1.0),
         request_id: "r-1".into(),
         request: Request {

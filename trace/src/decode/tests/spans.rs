@@ -66,6 +66,36 @@ fn the_root_says_all_of_the_exchange_and_the_child_of_the_call() {
 }
 
 #[test]
+fn what_its_content_keeps_says_so_once() {
+    for undecided in [false, true] {
+        let mut exchange = exchange("/x", "", "");
+        exchange.kept = exchange.kept.filter(|_| !undecided);
+        exchange.weight = Some(20.0);
+        let mut decoded = Decoded::of(&exchange);
+        let before = if undecided { "-" } else { "ratio" };
+        decoded.check_root(&[
+            ("offpath.kept_because", before),
+            ("mlflow.traceTag.offpath.kept_because", before),
+        ]);
+        decoded.trace.keep(KeptBecause::FinishReason, Some(1.0));
+        decoded.check_root(&[
+            ("offpath.kept_because", "finish_reason"),
+            ("mlflow.traceTag.offpath.kept_because", "finish_reason"),
+            ("offpath.weight", "1"),
+            ("mlflow.traceTag.offpath.weight", "1"),
+        ]);
+        decoded.trace.keep(KeptBecause::GrpcError, None);
+        decoded.check_root(&[
+            ("offpath.weight", "-"),
+            ("mlflow.traceTag.offpath.weight", "-"),
+        ]);
+        let root = decoded.trace.spans.first().unwrap();
+        let because = |(key, _): &&(_, _)| *key == "offpath.kept_because";
+        assert_eq!(root.attributes.iter().filter(because).count(), 1);
+    }
+}
+
+#[test]
 fn no_key_stands_twice() {
     let tags: Vec<(Arc<str>, Source)> = ["http.request.method", "offpath.route", "tier", "tier"]
         .map(|key| (key.into(), Source::Constant("x".into())))

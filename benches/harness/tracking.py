@@ -1,0 +1,95 @@
+"""One real MLflow for figures: its installation, its server, what can be read back from it."""
+
+import json
+import pathlib
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+
+from .build import TARGET
+from .procs import Process, free_port
+
+PACKAGE = "mlflow==3.17.2"
+
+
+def installation(given, *more):
+    """A virtual environment with MLflow and more packages: the one given, the tests' own (which
+    has scikit-learn), or a new one."""
+    tests = TARGET / "mlflow-venv"
+    own = TARGET / "benches-mlflow-venv"
+    for folder in filter(None, [given, tests if (tests / "offpath.installed").exists() else None]):
+        return pathlib.Path(folder)
+    if not (own / "bin" / "mlflow").exists():
+        print(f"installing {PACKAGE} (once, a minute or two)")
+        subprocess.run([sys.executable, "-m", "venv", own], check=True)
+        subprocess.run([own / "bin" / "pip", "install", "--quiet", PACKAGE, *more], check=True)
+    return own
+
+
+def server(venv, data, workers):
+    """A server that keeps all it has in a folder."""
+    port = free_port()
+    log = open(data / "log", "w+")
+    options = ["server", "--host", "127.0.0.1", "--port", port, "--workers", workers,
+               "--backend-store-uri", f"sqlite:///{data}/mlflow.db",
+               "--artifacts-destination", data / "artifacts"]
+    process = Process([venv / "bin" / "mlflow", *options], stdout=log, stderr=log)
+    process.uri = f"http://127.0.0.1:{port}"
+    deadline = time.monotonic() + 180
+    while True:
+        try:
+            urllib.request.urlopen(f"{process.uri}/health", timeout=5).close()
+            return process
+        except OSError:
+            if process.child.poll() is not None or time.monotonic() > deadline:
+                process.stop()
+                log.seek(0)
+                sys.exit(f"MLflow does not start:\n{log.read()[-2000:]}")
+            time.sleep(0.2)
+
+
+def ask(uri, path, body=None):
+    """One call of its REST API."""
+    body = None if body is None else json.dumps(body).encode()
+    request = urllib.request.Request(uri + path, body, {"content-type": "application/json"})
+    with urllib.request.urlopen(request, timeout=120) as answer:
+        return json.load(answer)
+
+
+def experiment(uri, name):
+    """The number of an experiment, made where there is none."""
+    try:
+        found = ask(uri, f"/api/2.0/mlflow/experiments/get-by-name?experiment_name={name}")
+        return found["experiment"]["experiment_id"]
+    except urllib.error.HTTPError:
+        return ask(uri, "/api/2.0/mlflow/experiments/create", {"name": name})["experiment_id"]
+
+
+def traces(uri, number, most=50):
+    """Ids of the newest traces of an experiment."""
+    where = {"type": "MLFLOW_EXPERIMENT", "mlflow_experiment": {"experiment_id": number}}
+    ask_for = {"locations": [where], "max_results": most, "order_by": ["timestamp_ms DESC"]}
+    found = ask(uri, "/api/3.0/mlflow/traces/search", ask_for)
+    return [trace["trace_id"] for trace in found.get("traces", [])]
+
+
+def numbers(uri, trace):
+    """How many numbers a trace's spans hold as inputs, and as outputs: the most of any span."""
+    spans = ask(uri, f"/api/3.0/mlflow/traces/get?trace_id={trace}")["trace"]["spans"]
+    most = {"mlflow.spanInputs": 0, "mlflow.spanOutputs": 0}
+    for span in spans:
+        for attribute in span.get("attributes", []):
+            key = attribute["key"]
+            if key in most:
+                most[key] = max(most[key], leaves(attribute.get("value")))
+    return tuple(most.values())
+
+
+def leaves(value):
+    if isinstance(value, dict):
+        if "double_value" in value or "int_value" in value:
+            return 1
+        return sum(map(leaves, value.values()))
+    return sum(map(leaves, value)) if isinstance(value, list) else 0

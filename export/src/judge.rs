@@ -1,0 +1,107 @@
+//! Keep rules that need the content: decided when an exchange is decoded, off the request path.
+//!
+//! They look at what every format says alike: OpenTelemetry's and offpath's own attributes, and a
+//! gRPC response's status.
+
+use std::time::Instant;
+
+use http::header::{CONTENT_TYPE, HeaderMap, HeaderValue};
+use offpath_config::KeepContent;
+use offpath_trace::{EndReason, Exchange, KeptBecause, RateCap, Trace, Value};
+
+/// A route's rules, and the rate that they share.
+#[derive(Debug)]
+pub(crate) struct Judge {
+    rules: KeepContent,
+    cap: RateCap,
+}
+
+impl Judge {
+    /// `None` where there is no rule.
+    pub(crate) fn new(rules: &KeepContent, origin: Instant) -> Option<Self> {
+        rules.any().then(|| Self {
+            rules: rules.clone(),
+            cap: RateCap::new(rules.max_per_second, origin),
+        })
+    }
+
+    /// Why the exchange is kept, and its weight, where a rule takes it.
+    ///
+    /// As with rules for the end: all that meet a rule take from the cap, kept already or not, so
+    /// that the weight of what it lets through is known to be 1.
+    pub(crate) fn take(
+        &self,
+        exchange: &Exchange,
+        trace: &Trace,
+        now: Instant,
+    ) -> Option<(KeptBecause, Option<f64>)> {
+        let rule = self.met(exchange, trace)?;
+        let weight = exchange.weight.map(|_| 1.0);
+        self.cap
+            .take(now)
+            .then(|| (exchange.kept.unwrap_or(rule), weight))
+    }
+
+    /// The first rule that the exchange meets.
+    fn met(&self, exchange: &Exchange, trace: &Trace) -> Option<KeptBecause> {
+        let rules = &self.rules;
+        if self.stopped_for_a_reason(trace) {
+            Some(KeptBecause::FinishReason)
+        } else if rules.stream_errors && is_stream_error(trace) {
+            Some(KeptBecause::StreamError)
+        } else if rules.grpc_errors && is_grpc_error(exchange) {
+            Some(KeptBecause::GrpcError)
+        } else {
+            None
+        }
+    }
+
+    fn stopped_for_a_reason(&self, trace: &Trace) -> bool {
+        let wanted = |text: &[u8]| {
+            let mut reasons = self.rules.finish_reasons.iter();
+            reasons.any(|reason| reason.as_bytes() == text)
+        };
+        let mut values = values(trace, "gen_ai.response.finish_reasons");
+        values.any(|value| match value {
+            Value::Texts(reasons) => reasons.iter().any(|reason| wanted(reason.as_bytes())),
+            _ => false,
+        })
+    }
+}
+
+fn is_stream_error(trace: &Trace) -> bool {
+    let wrong = [EndReason::InBandError, EndReason::Incomplete].map(EndReason::as_str);
+    values(trace, "offpath.end_reason").any(|value| match value {
+        Value::Text(reason) => wrong
+            .iter()
+            .any(|one| one.as_bytes() == &**reason.as_bytes()),
+        _ => false,
+    })
+}
+
+fn values<'a>(trace: &'a Trace, key: &str) -> impl Iterator<Item = &'a Value> {
+    let attributes = trace.spans.iter().flat_map(|span| &span.attributes);
+    attributes.filter_map(move |(name, value)| (name == key).then_some(value))
+}
+
+/// gRPC over HTTP/2, "Responses": the status is in the trailers, or in the head where that is all.
+fn is_grpc_error(exchange: &Exchange) -> bool {
+    let Some(response) = &exchange.response else {
+        return false;
+    };
+    let status = |map: &HeaderMap| map.get("grpc-status").cloned();
+    let status = response.trailers.as_ref().and_then(status);
+    match status.or_else(|| response.headers.get("grpc-status").cloned()) {
+        Some(status) => status != "0",
+        None => response.headers.get(CONTENT_TYPE).is_some_and(is_grpc),
+    }
+}
+
+/// Whether the status is due in trailers: gRPC-Web has it in its body.
+fn is_grpc(kind: &HeaderValue) -> bool {
+    let rest = kind.as_bytes().strip_prefix(b"application/grpc");
+    rest.is_some_and(|rest| matches!(rest.first(), None | Some(b'+' | b';')))
+}
+
+#[cfg(test)]
+mod tests;

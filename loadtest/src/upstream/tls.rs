@@ -1,0 +1,58 @@
+//! The endpoint's certificate and key.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use rustls::ServerConfig;
+use rustls::crypto::ring;
+use rustls::pki_types::pem::PemObject as _;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use tokio_rustls::TlsAcceptor;
+
+/// A certificate chain with its key. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Identity {
+    config: Arc<ServerConfig>,
+}
+
+/// Why a certificate or a key cannot be used.
+#[derive(Debug, thiserror::Error)]
+#[error("`{path}`: {reason}")]
+pub struct IdentityError {
+    path: String,
+    reason: String,
+}
+
+impl Identity {
+    /// Reads a PEM file of certificates, the endpoint's own first, and one with its key. Offers
+    /// HTTP/2 and HTTP/1.1 by ALPN.
+    ///
+    /// # Errors
+    /// When either cannot be read, or they do not belong together.
+    pub fn from_pem_files(certificates: &Path, key: &Path) -> Result<Self, IdentityError> {
+        let broken = |path: &Path, reason: String| IdentityError {
+            path: path.display().to_string(),
+            reason,
+        };
+        let of_certificates = |error: &dyn ToString| broken(certificates, error.to_string());
+        let chain = CertificateDer::pem_file_iter(certificates);
+        let chain: Result<Vec<_>, _> = chain.map_err(|error| of_certificates(&error))?.collect();
+        let chain = chain.map_err(|error| of_certificates(&error))?;
+        let of_key = |error: &dyn ToString| broken(key, error.to_string());
+        let private = PrivateKeyDer::from_pem_file(key).map_err(|error| of_key(&error))?;
+        let mut config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
+            .with_safe_default_protocol_versions()
+            .expect("ring has suites for every version that rustls enables")
+            .with_no_client_auth()
+            .with_single_cert(chain, private)
+            .map_err(|error| of_certificates(&error))?;
+        config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+        Ok(Self {
+            config: Arc::new(config),
+        })
+    }
+
+    pub(super) fn acceptor(&self) -> TlsAcceptor {
+        TlsAcceptor::from(Arc::clone(&self.config))
+    }
+}
