@@ -177,7 +177,7 @@ fn exchange(case: &Case<'_>, redaction: Redaction, statistics: bool) -> Exchange
             parent: None,
             caller: None,
         },
-        kept: KeptBecause::Ratio,
+        kept: Some(KeptBecause::Ratio),
         weight: None,
         request_id: "r".into(),
         request: Request {
@@ -227,6 +227,8 @@ fn plan(redaction: Redaction, statistics: bool) -> Plan {
         user: Vec::new(),
         session: Vec::new(),
         tags: Vec::new(),
+        metadata: Vec::new(),
+        client_request_id: Vec::new(),
         redaction,
         statistics,
         decoded_max: DECODED_MAX,

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::time::{Duration, SystemTime};
 
-use http::{HeaderName, Version};
+use http::Version;
 
 use crate::{
     Counts, EndReason, Exchange, KeptBecause, Level, Link, Span, SpanKind, Status, Text, Trace,
@@ -229,7 +229,7 @@ fn put_http(attributes: &mut Attributes, exchange: &Exchange, notes: &mut Notes)
         "network.protocol.version",
         protocol_version(request.version),
     );
-    let agent = header(exchange, &http::header::USER_AGENT, notes);
+    let agent = identity::header(exchange, &http::header::USER_AGENT, notes);
     attributes.put_some("user_agent.original", agent.as_deref().map(short));
 }
 
