@@ -37,15 +37,17 @@ pub(super) struct Ending {
 
 impl Ending {
     pub(super) fn of(exchange: &Exchange, reading: &Reading) -> Self {
-        let reason = match exchange.outcome.end {
-            EndReason::Complete if reading.in_band_error.is_some() => EndReason::InBandError,
-            EndReason::Complete if reading.incomplete => EndReason::Incomplete,
-            transport => transport,
-        };
         let status = exchange.response.as_ref().map(|response| response.status);
         let failed = status.filter(|status| status.as_u16() >= 400);
+        let said = reading.in_band_error.as_deref();
+        // What a refusal says of itself is in no stream: its status has told already.
+        let reason = match exchange.outcome.end {
+            EndReason::Complete if said.is_some() && failed.is_none() => EndReason::InBandError,
+            EndReason::Complete if reading.incomplete && failed.is_none() => EndReason::Incomplete,
+            transport => transport,
+        };
         let detail = match reason {
-            EndReason::InBandError => reading.in_band_error.as_deref(),
+            EndReason::Complete | EndReason::InBandError => said,
             _ => exchange.outcome.error.as_deref(),
         };
         let detail = detail.filter(|detail| !detail.is_empty());
