@@ -186,7 +186,9 @@ def litellm(folder, model, tracking_uri):
         "model_list": [{"model_name": "bench", "litellm_params": upstream}],
         "litellm_settings": {"success_callback": ["mlflow"], "failure_callback": ["mlflow"]}}))
     environment = {**os.environ, "MLFLOW_TRACKING_URI": tracking_uri, "NO_DOCS": "True",
-                   "MLFLOW_EXPERIMENT_NAME": "litellm", "LITELLM_LOCAL_MODEL_COST_MAP": "True"}
+                   "MLFLOW_EXPERIMENT_NAME": "litellm", "LITELLM_LOCAL_MODEL_COST_MAP": "True",
+                   # Without keys of its own: it listens on this machine alone.
+                   "LITELLM_DANGEROUSLY_PERMIT_WEAK_OR_UNSET_MASTER_KEY": "true"}
     command = [found, "--config", config, "--host", "127.0.0.1", "--port", port]
     return Peer("litellm", command, port, version([found, "--version"], r"(\d+\.\d+\.\d+)"),
                 folder, patience=180, env=environment)
