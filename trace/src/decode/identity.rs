@@ -3,7 +3,9 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use crate::{Exchange, Request, Source, TraceInfo};
+use http::HeaderName;
+
+use crate::{Exchange, Source, TraceInfo};
 
 use super::attributes::Attributes;
 use super::body::Document;
@@ -43,7 +45,7 @@ pub(super) fn put(
         tag(kept::WEIGHT, &weight.to_string());
     }
     tag("offpath.request_id", &exchange.request_id);
-    let of = |source| value(source, exchange, request, notes);
+    let mut of = |source| value(source, exchange, request, notes);
     let tags = plan.tags.iter();
     let tags: Vec<_> = tags
         .filter_map(|(key, source)| Some((key, of(source)?)))
@@ -93,25 +95,29 @@ pub(super) fn info(
     (info != TraceInfo::default()).then(|| Box::new(info))
 }
 
-/// What a source says of this exchange; what stands for it, if it came in a header that must not
-/// be stored. A body is masked where it is read.
+/// What a source says of this exchange. A body is masked where it is read, a header here.
 fn value<'a>(
     source: &'a Source,
     exchange: &'a Exchange,
     request: &'a Document,
     notes: &mut Notes,
 ) -> Option<Cow<'a, str>> {
-    let Request { uri, headers, .. } = &exchange.request;
-    let value = match source {
-        Source::Body(steps) => pointer::scalar(request, steps).filter(|value| !value.is_empty())?,
-        _ => source.of_head(uri, headers)?,
-    };
-    let mask = match source {
-        Source::Header(name) => {
-            let redaction = &exchange.plan.redaction;
-            redaction.header(name, &value, &mut notes.redactions)
-        }
-        _ => None,
-    };
+    match source {
+        Source::Body(steps) => pointer::scalar(request, steps).filter(|value| !value.is_empty()),
+        Source::Header(name) => header(exchange, name, notes).filter(|value| !value.is_empty()),
+        _ => source.of_head(&exchange.request.uri, &exchange.request.headers),
+    }
+}
+
+/// A request header's first value, or what stands for one that must not be stored.
+pub(super) fn header<'a>(
+    exchange: &'a Exchange,
+    name: &HeaderName,
+    notes: &mut Notes,
+) -> Option<Cow<'a, str>> {
+    let value = exchange.request.headers.get(name)?;
+    let value = String::from_utf8_lossy(value.as_bytes());
+    let redaction = &exchange.plan.redaction;
+    let mask = redaction.header(name, &value, &mut notes.redactions);
     Some(mask.map_or(value, Cow::Owned))
 }

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::time::{Duration, SystemTime};
 
-use http::{HeaderName, Version};
+use http::Version;
 
 use crate::{
     Counts, EndReason, Exchange, KeptBecause, Level, Link, Span, SpanKind, Status, Text, Trace,
@@ -37,15 +37,17 @@ pub(super) struct Ending {
 
 impl Ending {
     pub(super) fn of(exchange: &Exchange, reading: &Reading) -> Self {
-        let reason = match exchange.outcome.end {
-            EndReason::Complete if reading.in_band_error.is_some() => EndReason::InBandError,
-            EndReason::Complete if reading.incomplete => EndReason::Incomplete,
-            transport => transport,
-        };
         let status = exchange.response.as_ref().map(|response| response.status);
         let failed = status.filter(|status| status.as_u16() >= 400);
+        let said = reading.in_band_error.as_deref();
+        // What a refusal says of itself is in no stream: its status has told already.
+        let reason = match exchange.outcome.end {
+            EndReason::Complete if said.is_some() && failed.is_none() => EndReason::InBandError,
+            EndReason::Complete if reading.incomplete && failed.is_none() => EndReason::Incomplete,
+            transport => transport,
+        };
         let detail = match reason {
-            EndReason::InBandError => reading.in_band_error.as_deref(),
+            EndReason::Complete | EndReason::InBandError => said,
             _ => exchange.outcome.error.as_deref(),
         };
         let detail = detail.filter(|detail| !detail.is_empty());
@@ -227,7 +229,7 @@ fn put_http(attributes: &mut Attributes, exchange: &Exchange, notes: &mut Notes)
         "network.protocol.version",
         protocol_version(request.version),
     );
-    let agent = header(exchange, &http::header::USER_AGENT, notes);
+    let agent = identity::header(exchange, &http::header::USER_AGENT, notes);
     attributes.put_some("user_agent.original", agent.as_deref().map(short));
 }
 

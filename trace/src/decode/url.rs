@@ -77,7 +77,7 @@ pub(super) fn model(path: &str) -> Option<String> {
         "models" => id.rsplit_once(':').map_or(id, |(id, _)| id),
         _ => id,
     };
-    let id = unescaped(id);
+    let id = percent::unescaped(id, Plus::Itself);
     (!id.is_empty()).then(|| super::text::cut(&id, MODEL_BYTES_MAX).to_owned())
 }
 

@@ -114,7 +114,7 @@ impl Cassette {
                 parent: None,
                 caller: None,
             },
-            kept: KeptBecause::Ratio,
+            kept: Some(KeptBecause::Ratio),
             weight: Some(1.0),
             request_id: self.id.clone().into(),
             request: Request {
@@ -264,6 +264,8 @@ fn plan() -> Plan {
         user: Vec::new(),
         session: Vec::new(),
         tags: Vec::new(),
+        metadata: Vec::new(),
+        client_request_id: Vec::new(),
         decoded_max: 64 << 20,
         redaction: offpath_trace::Redaction::default(),
         statistics: false,

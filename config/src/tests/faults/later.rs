@@ -4,9 +4,7 @@ use super::{check_route, check_top};
 
 #[test]
 fn what_is_not_yet_supported_is_refused() {
-    let rows = [
-        ("latency_budget: {overhead_p99: 1ms}", "latency_budget"),
-    ];
+    let rows = [("latency_budget: {overhead_p99: 1ms}", "latency_budget")];
     for (put, path) in rows {
         check_route(put, &format!("9: routes[0].{path}: not yet supported"));
     }

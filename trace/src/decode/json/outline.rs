@@ -97,6 +97,13 @@ impl Outline {
         members.filter_map(|member| Some((member.key(bytes), member.raw(bytes)?)))
     }
 
+    /// The value of the top object's member of this name, if it is whole.
+    pub(crate) fn get<'a>(&self, bytes: &'a [u8], name: &str) -> Option<Raw<'a>> {
+        self.member(bytes, name)
+            .filter(|member| member.whole)?
+            .raw(bytes)
+    }
+
     fn find(&self, bytes: &[u8], parent: Option<usize>, name: &str) -> Option<&Member> {
         self.members
             .iter()

@@ -100,3 +100,11 @@ fn a_stream_of_lines_is_told_word_for_word() {
 fn vectors_are_told_word_for_word() {
     check("embeddings/two");
 }
+
+/// Answers of `mlflow models serve` 3.17.2, a traceback shortened.
+#[test]
+fn recorded_servers_are_told_word_for_word() {
+    check("scoring/mlflow_serve");
+    check("scoring/mlflow_serve_csv");
+    check("scoring/mlflow_serve_error");
+}

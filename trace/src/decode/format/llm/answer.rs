@@ -60,6 +60,11 @@ impl Answer {
         }
     }
 
+    /// Adds what the body says as a whole, where no member says it.
+    pub(super) fn refused(&mut self, words: Option<String>) {
+        self.error = self.error.take().or(words);
+    }
+
     /// Tokens generated.
     pub(super) fn output(&self) -> Option<i64> {
         self.usage.and_then(Usage::output)
@@ -122,6 +127,24 @@ fn reasons(fields: &Fields<'_>) -> Vec<String> {
         reasons.extend(details.or_else(|| name(fields.get("status")?)));
     }
     reasons
+}
+
+/// What a body says that is an error as a whole: `error`, or its members one level up.
+pub(super) fn refusal(exchange: &Exchange, fields: &Fields<'_>) -> Option<String> {
+    if let Some(error) = fields.get("error") {
+        return error_of(exchange, error);
+    }
+    let kind = ["error_code", "code", "type", "__type"];
+    let kind = kind.iter().find_map(|key| name(fields.get(key)?));
+    let message = fields.get("message").and_then(Raw::text);
+    let message = message.filter(|_| full(exchange));
+    let words = match (kind, message) {
+        (Some(kind), Some(message)) => format!("{kind}: {message}"),
+        (Some(kind), None) => kind,
+        (None, Some(message)) => message.into_owned(),
+        (None, None) => return None,
+    };
+    Some(text::cut(&words, ERROR_BYTES_MAX).to_owned())
 }
 
 /// What an `error` member says: its type or code, and, where content may be stored, its message.

@@ -113,6 +113,7 @@ pub(super) fn read(
     if reading.outputs.is_none() {
         reading.outputs = content::of(response, &exchange.plan, None, notes);
     }
+    answer.refused(refusal(exchange, response));
     let model = request::model(exchange, &asked);
     answer.put(exchange, model, api.operation, &mut reading);
     reading
@@ -146,6 +147,15 @@ pub(super) fn put_hints(response: &Document, reading: &mut Reading) {
             .put_some("gen_ai.response.model", model.as_deref());
         reading.upstream.put_some("mlflow.llm.model", model);
     }
+}
+
+/// What a refusal says of itself, whatever API it is of; `None` where the status is no refusal's.
+pub(super) fn refusal(exchange: &Exchange, response: &Document) -> Option<String> {
+    let answer = exchange.response.as_ref()?;
+    if answer.status.as_u16() < 400 {
+        return None;
+    }
+    answer::refusal(exchange, &Fields::of(response))
 }
 
 /// Whether an object holds figures.

@@ -12,8 +12,8 @@ use crate::decode::body::{Document, Media};
 use crate::decode::content;
 use crate::decode::defect::Notes;
 
-use super::Reading;
 use super::frame::{Frame, INPUT, OUTPUT};
+use super::{Reading, llm};
 
 /// Keys of which a scoring request has one.
 pub(super) const KEYS: [&str; 4] = [
@@ -51,6 +51,7 @@ pub(super) fn read(
     reading.outputs = content::of(response, &exchange.plan, output.as_ref(), notes);
     reading.root_type = "CHAIN";
     reading.upstream_type = "TASK";
+    reading.in_band_error = llm::refusal(exchange, response);
     for (frame, names) in [(&input, &INPUT), (&output, &OUTPUT)] {
         if let Some(frame) = frame {
             frame.put(names, &mut reading.shared);
