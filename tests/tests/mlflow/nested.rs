@@ -14,9 +14,7 @@ use crate::{python, recording, tree};
 const POST: &str = "POST /predict HTTP/1.1\r\nhost: a\r\ncontent-length: 2\r\n\r\n{}";
 
 /// A model server that traces itself into this experiment. It stops with the leash.
-async fn traced_model(
-    experiment: &'static str, log: PathBuf
-) -> (Leash, String) {
+async fn traced_model(experiment: &'static str, log: PathBuf) -> (Leash, String) {
     let address = free_address();
     let start = move || {
         let server = Tracking::server();
