@@ -1,4 +1,4 @@
-"""A model that traces itself with MLflow's own client: `traced_model.py PORT EXPERIMENT URI ASYNC`.
+"""A model that traces itself with MLflow's own client: `traced_model.py PORT EXPERIMENT URI`.
 
 Answers each POST with the name of its span, which hangs under the caller's by `traceparent`.
 """
@@ -8,7 +8,7 @@ import sys
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 os.environ["MLFLOW_TRACKING_URI"] = sys.argv[3]
-os.environ["MLFLOW_ENABLE_ASYNC_TRACE_LOGGING"] = sys.argv[4]
+os.environ["MLFLOW_ENABLE_ASYNC_TRACE_LOGGING"] = "false"
 
 import mlflow  # noqa: E402, as it reads its environment when it is imported
 from mlflow.tracing import set_tracing_context_from_http_request_headers  # noqa: E402

@@ -14,18 +14,13 @@ use crate::{python, recording, tree};
 const POST: &str = "POST /predict HTTP/1.1\r\nhost: a\r\ncontent-length: 2\r\n\r\n{}";
 
 /// A model server that traces itself into this experiment. It stops with the leash.
-async fn traced_model(
-    experiment: &'static str,
-    asynchronous: bool,
-    log: PathBuf,
-) -> (Leash, String) {
+async fn traced_model(experiment: &'static str, log: PathBuf) -> (Leash, String) {
     let address = free_address();
     let start = move || {
         let server = Tracking::server();
         let port = address.port().to_string();
         let script = script("traced_model.py").display().to_string();
-        let asynchronous = asynchronous.to_string();
-        let command = [&*script, &*port, experiment, server.uri(), &*asynchronous];
+        let command = [&*script, &*port, experiment, server.uri()];
         let mut leash = server
             .installation()
             .start("python", &command, &log)
@@ -38,10 +33,12 @@ async fn traced_model(
 }
 
 /// The model's span hangs under the call, in whatever order the two exporters write.
-async fn check_nested(experiment: &'static str, asynchronous: bool) {
+#[tokio::test]
+async fn a_model_that_traces_itself_nests_under_its_call() {
+    let experiment = "nested";
     let folder = tempfile::tempdir().unwrap();
     let log = folder.path().join("log");
-    let (_model, url) = traced_model(experiment, asynchronous, log).await;
+    let (_model, url) = traced_model(experiment, log).await;
     let gateway = recording(url, experiment)
         .set("routes/0/trace/user", json!(["user-1"]))
         .start()
@@ -67,16 +64,6 @@ async fn check_nested(experiment: &'static str, asynchronous: bool) {
     assert_eq!(trace["tags"]["offpath.route"], "model");
     assert_eq!(trace["metadata"]["mlflow.trace.user"], "user-1");
     assert_eq!(trace["request_preview"], "{}");
-}
-
-#[tokio::test]
-async fn a_model_that_traces_itself_nests_under_its_call() {
-    check_nested("nested", false).await;
-}
-
-#[tokio::test]
-async fn so_it_does_where_its_client_exports_in_the_background() {
-    check_nested("nested in the background", true).await;
 }
 
 /// Five calls of an agent that has a trace of its own.
