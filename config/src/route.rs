@@ -3,8 +3,8 @@
 use std::{collections::BTreeSet, sync::Arc};
 
 use crate::{
-    Alerts, ExperimentRef, LatencyBudget, RouteMatch, RouteTrace, SampleBy, Sampling, Source, alerts,
-    check,
+    Alerts, ExperimentRef, LatencyBudget, RouteMatch, RouteTrace, SampleBy, Sampling, Source,
+    alerts, check,
     field::{Field, quoted},
     latency, route_match, route_trace, sampling,
     similar::similar,

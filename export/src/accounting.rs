@@ -143,7 +143,9 @@ impl Account {
         let before = *self.kept_before.get_or_init(|| before.unwrap_or(0));
         // Why they were kept is known no more; most are by the ratio.
         let counter = self.kept.counter(KeptBecause::Ratio);
-        counter.into_iter().for_each(|counter| counter.inc_by(before));
+        counter
+            .into_iter()
+            .for_each(|counter| counter.inc_by(before));
     }
 
     /// Kept by this process.

@@ -19,7 +19,9 @@ pub(crate) fn seal(info: Option<&Bytes>, trace: &[u8]) -> Vec<u8> {
 pub(crate) fn open(body: Vec<u8>) -> (Option<Bytes>, Bytes) {
     let mut rest = Bytes::from(body);
     let length = rest.try_get_u32_le().unwrap_or(0);
-    let length = usize::try_from(length).unwrap_or(usize::MAX).min(rest.len());
+    let length = usize::try_from(length)
+        .unwrap_or(usize::MAX)
+        .min(rest.len());
     let info = rest.split_to(length);
     ((!info.is_empty()).then_some(info), rest)
 }
@@ -35,6 +37,9 @@ mod tests {
             assert_eq!(opened, (info, Bytes::from_static(b"trace")));
         }
         assert_eq!(open(Vec::new()), (None, Bytes::new()));
-        assert_eq!(open(vec![9, 0, 0, 0, 1]), (Some(Bytes::from_static(&[1])), Bytes::new()));
+        assert_eq!(
+            open(vec![9, 0, 0, 0, 1]),
+            (Some(Bytes::from_static(&[1])), Bytes::new())
+        );
     }
 }

@@ -128,7 +128,9 @@ impl Shelf {
             offered_ms: record.offered_ms,
             route: Arc::clone(&record.route),
         };
-        let put = self.log.append(&meta, &envelope::seal(record.info.as_ref(), &record.bytes));
+        let put = self
+            .log
+            .append(&meta, &envelope::seal(record.info.as_ref(), &record.bytes));
         self.note(put.as_ref().err());
         if put.is_ok() {
             self.arrived.notify_one();

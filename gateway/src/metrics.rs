@@ -7,8 +7,7 @@ use offpath_filters::CaptureBudget;
 use prometheus::core::Collector;
 use prometheus::{
     GaugeVec, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge,
-    IntGaugeVec, Opts,
-    Registry,
+    IntGaugeVec, Opts, Registry,
 };
 
 use crate::alerts::Watch;
