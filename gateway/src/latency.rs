@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use offpath_config::{CaptureLevel, LatencyBudget};
-use prometheus::IntGauge;
+use prometheus::Gauge;
 use serde_json::{Value, json};
 use tokio::runtime::Handle;
 use tracing::{info, warn};
@@ -40,7 +40,7 @@ pub(crate) struct RouteLatency {
     degraded: AtomicBool,
     overhead_p99_us: AtomicU64,
     lag_p99_us: AtomicU64,
-    gauge: IntGauge,
+    gauge: Gauge,
 }
 
 /// The thread that probes and judges; ends when this is dropped.
@@ -65,7 +65,7 @@ struct Judge {
 }
 
 impl RouteLatency {
-    pub(crate) fn new(route: &Arc<str>, budget: &LatencyBudget, gauge: IntGauge) -> Arc<Self> {
+    pub(crate) fn new(route: &Arc<str>, budget: &LatencyBudget, gauge: Gauge) -> Arc<Self> {
         Arc::new(Self {
             route: Arc::clone(route),
             budget: budget.clone(),
@@ -116,7 +116,7 @@ impl RouteLatency {
             return;
         }
         self.degraded.store(judge.degraded, Relaxed);
-        self.gauge.set(i64::from(judge.degraded));
+        self.gauge.set(f64::from(u8::from(judge.degraded)));
         let (overhead_us, waiting_us) = (micros(overhead), micros(lag));
         if judge.degraded {
             warn!(

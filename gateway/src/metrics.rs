@@ -6,8 +6,8 @@ use std::time::Duration;
 use offpath_filters::CaptureBudget;
 use prometheus::core::Collector;
 use prometheus::{
-    GaugeVec, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge,
-    IntGaugeVec, Opts, Registry,
+    GaugeVec, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, Opts,
+    Registry,
 };
 
 use crate::alerts::Watch;
@@ -41,7 +41,7 @@ pub(crate) struct Metrics {
     /// Connections refused because `limits.connections` were open.
     pub(crate) connections_refused: IntCounter,
     /// 1 for routes that capture less because of their latency budget.
-    pub(crate) capture_degraded: IntGaugeVec,
+    pub(crate) capture_degraded: GaugeVec,
 }
 
 /// One route's share of them.
@@ -118,15 +118,11 @@ impl Metrics {
                     "Bytes of messages held for capture.",
                 )?,
             )?,
-            capture_degraded: registered(
+            capture_degraded: gauge(
                 registry,
-                IntGaugeVec::new(
-                    Opts::new(
-                        "offpath_capture_degraded",
-                        "1 while a route's latency budget is passed and less is captured.",
-                    ),
-                    &["route"],
-                )?,
+                "offpath_capture_degraded",
+                "1 while a route's latency budget is passed and less is captured.",
+                &["route"],
             )?,
             connections_refused: registered(
                 registry,

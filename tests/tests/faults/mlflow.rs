@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use offpath_tests::mlflow::Own;
 use offpath_tests::{Gateway, Upstream, Wire};
 use serde_json::json;
+use tokio::task::JoinSet;
 
 use super::{dropped, keep, pending, settled};
 
@@ -38,7 +39,8 @@ async fn mlflow_gone_under_load_and_back_has_each_trace_once() {
     let gateway = setup.start().await;
     let stop = Arc::new(AtomicBool::new(false));
     let (address, stopped) = (gateway.address(), Arc::clone(&stop));
-    let load = tokio::spawn(async move {
+    let mut load = JoinSet::new();
+    load.spawn(async move {
         let (mut ids, mut client) = (BTreeSet::new(), Wire::connect(address).await);
         while !stopped.load(SeqCst) {
             ids.insert(keep(&mut client, "word").await);
@@ -55,7 +57,7 @@ async fn mlflow_gone_under_load_and_back_has_each_trace_once() {
     mlflow = run(mlflow, Own::start_again).await;
     tokio::time::sleep(Duration::from_secs(1)).await;
     stop.store(true, SeqCst);
-    let ids = load.await.unwrap();
+    let ids = load.join_next().await.unwrap().unwrap();
     // MLflow takes what a busy machine lets it take.
     let deadline = Instant::now() + CATCHING_UP;
     while Instant::now() < deadline && pending(&own(&gateway).await) > 0 {

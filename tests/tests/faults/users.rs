@@ -11,8 +11,11 @@ use super::{balances, dropped, number, pending, post, settled};
 
 const RESPONSE: &str = "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\nb\r\ndata: one\n\n\r\nb\r\ndata: two\n\n\r\n0\r\n\r\n";
 
+/// A response's status and fields.
+type Seen = (u16, Vec<(String, String)>);
+
 /// All that a client sees, but for offpath's own fields.
-async fn seen(gateway: &Gateway) -> (Option<(u16, Vec<(String, String)>)>, Bytes) {
+async fn seen(gateway: &Gateway) -> (Option<Seen>, Bytes) {
     let mut client = Wire::connect(gateway.address()).await;
     client
         .send("POST /v1 HTTP/1.1\r\nhost: a\r\nconnection: close\r\ncontent-length: 4\r\n\r\nword")
@@ -75,9 +78,7 @@ async fn an_upstream_that_dies_at_any_byte_looks_the_same_with_capture_and_witho
 }
 
 /// The length of offpath's own answers depends on the id in them.
-fn strip<B>(
-    (head, body): (Option<(u16, Vec<(String, String)>)>, B),
-) -> (Option<(u16, Vec<(String, String)>)>, B) {
+fn strip((head, body): (Option<Seen>, Bytes)) -> (Option<Seen>, Bytes) {
     let head = head.map(|(status, mut fields)| {
         fields.retain(|(name, _)| status < 500 || !name.eq_ignore_ascii_case("content-length"));
         (status, fields)
