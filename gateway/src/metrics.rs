@@ -124,13 +124,7 @@ impl Metrics {
                 "1 while a route's latency budget is passed and less is captured.",
                 &["route"],
             )?,
-            connections_refused: registered(
-                registry,
-                IntCounter::new(
-                    "offpath_connections_refused_total",
-                    "Connections closed because limits.connections were open.",
-                )?,
-            )?,
+            connections_refused: connections_refused(registry)?,
         })
     }
 
@@ -197,6 +191,12 @@ fn show_version(registry: &Registry) -> prometheus::Result<()> {
     let family = registered(registry, IntCounterVec::new(opts, &["version"])?)?;
     family.with_label_values(&[env!("CARGO_PKG_VERSION")]).inc();
     Ok(())
+}
+
+fn connections_refused(registry: &Registry) -> prometheus::Result<IntCounter> {
+    let name = "offpath_connections_refused_total";
+    let help = "Connections closed because limits.connections were open.";
+    registered(registry, IntCounter::new(name, help)?)
 }
 
 fn gauge(
