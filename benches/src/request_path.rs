@@ -218,6 +218,8 @@ fn plan() -> Plan {
         metadata: Vec::new(),
         client_request_id: Vec::new(),
         decoded_max: MAX_BODY,
+        redaction: offpath_trace::Redaction::default(),
+        statistics: false,
     }
 }
 

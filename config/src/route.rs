@@ -3,10 +3,10 @@
 use std::{collections::BTreeSet, sync::Arc};
 
 use crate::{
-    Alerts, ExperimentRef, LatencyBudget, RouteMatch, RouteTrace, SampleBy, Sampling, Source,
-    alerts, check,
+    Alerts, ExperimentRef, LatencyBudget, Redact, RouteMatch, RouteTrace, SampleBy, Sampling,
+    Source, alerts, check,
     field::{Field, quoted},
-    latency, route_match, route_trace, sampling,
+    latency, route_match, route_redact, route_trace, sampling,
     similar::similar,
     units,
 };
@@ -28,6 +28,8 @@ pub struct Route {
     pub sinks: Vec<Arc<str>>,
     /// Which headers of its own offpath adds to responses.
     pub headers: ResponseHeaders,
+    /// What is masked on its traces.
+    pub redact: Redact,
     /// What the trace says besides the exchange itself.
     pub trace: RouteTrace,
     /// What its traffic must keep to, live.
@@ -44,6 +46,8 @@ pub struct Capture {
     /// Bytes kept of one message's body at most, each of request and response; past it the
     /// message is marked truncated.
     pub max_body: usize,
+    /// Whether frames and tensors are told by least, greatest, mean and missing values.
+    pub statistics: bool,
 }
 
 /// How much of an exchange is kept.
@@ -124,7 +128,7 @@ fn route(
     let capture = capture(&map.field("capture"));
     let sinks = sinks(&map.field("sinks"), &around.sinks);
     let headers = response_headers(&map.field("headers"));
-    redact(&map.field("redact"));
+    let redact = route_redact::read(&map.field("redact"));
     let latency_budget = latency::read(&map.field("latency_budget"));
     let alerts = alerts::read(&map.field("alerts"));
     // The faults of a nameless route's trace are worth knowing too.
@@ -139,6 +143,7 @@ fn route(
         capture,
         sinks,
         headers,
+        redact,
         trace,
         alerts,
         latency_budget,
@@ -175,6 +180,7 @@ fn capture(field: &Field<'_>) -> Capture {
     Capture {
         level: map.field("level").choice(CaptureLevel::Full, &levels),
         max_body: map.field("max_body").or(8 << 20, units::bytes),
+        statistics: map.field("statistics").or(false, units::boolean),
     }
 }
 
@@ -186,14 +192,6 @@ fn response_headers(field: &Field<'_>) -> ResponseHeaders {
         overhead: header("overhead"),
         trace_id: header("trace_id"),
     }
-}
-
-fn redact(field: &Field<'_>) {
-    let map = field.map();
-    map.field("headers").not_yet("[]");
-    map.field("fields").not_yet("[]");
-    map.field("patterns").not_yet("[]");
-    map.field("replace").not_yet("[REDACTED]");
 }
 
 /// `all`, or a list of names.

@@ -45,6 +45,7 @@ pub(crate) struct Encoder {
     pub(crate) nice: i32,
     pub(crate) seconds: Histogram,
     pub(crate) defects: IntCounterVec,
+    pub(crate) redactions: IntCounterVec,
 }
 
 /// Where a route's traces go on.
@@ -272,6 +273,9 @@ impl Encoder {
             let look = first.take();
             if let Some(lane) = look {
                 fate.decide(lane, exchange, &trace);
+                for (rule, count) in trace.redactions.iter() {
+                    self.redactions.with_label_values(&[rule]).inc_by(count);
+                }
             }
             if !fate.kept {
                 return None;

@@ -22,6 +22,7 @@ pub(crate) struct Metrics {
     pub(crate) encode_seconds: Histogram,
     pub(crate) export_seconds: HistogramVec,
     pub(crate) defects: IntCounterVec,
+    pub(crate) redactions: IntCounterVec,
     pub(crate) tokens: IntCounterVec,
     pub(crate) spool_damaged: IntCounterVec,
     pub(crate) degraded: IntCounterVec,
@@ -70,6 +71,11 @@ impl Metrics {
                 "offpath_defects_total",
                 "Exchanges that were not as their format wants them.",
                 &["kind"],
+            )?,
+            redactions: counter(
+                "offpath_redactions_total",
+                "Values masked before a trace was sent, by the rule that found them.",
+                &["rule"],
             )?,
             tokens: counter(
                 "offpath_tokens_total",

@@ -120,6 +120,7 @@ pub(crate) fn open_with(
         nice: export.encoders.nice,
         seconds: metrics.encode_seconds,
         defects: metrics.defects,
+        redactions: metrics.redactions,
     };
     let nice = export.encoders.nice;
     let exporter = Some(exporter::spawn(workers, shelves.clone(), nice, stopping)?);

@@ -4,9 +4,12 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use http::HeaderName;
-use offpath_config::{CaptureLevel, Config, ResponseHeaders, SampleBy, Source, TraceContextMode};
+use offpath_config::{
+    CaptureLevel, Config, Redact, RedactPattern, ResponseHeaders, SampleBy, Source,
+    TraceContextMode,
+};
 use offpath_filters::{KeepRules, Sampler};
-use offpath_trace::{self as trace, Level, Plan};
+use offpath_trace::{self as trace, Level, PatternRule, Plan, Redaction, Rules};
 
 use crate::alerts::Watch;
 use crate::latency::RouteLatency;
@@ -136,12 +139,33 @@ fn plan(index: usize, route: &offpath_config::Route, level: Level) -> Plan {
         tags: route.trace.tags.iter().filter_map(tag).collect(),
         metadata: route.trace.metadata.iter().filter_map(tag).collect(),
         client_request_id: list(&route.trace.client_request_id),
+        redaction: redaction(&route.redact),
+        statistics: route.capture.statistics,
         decoded_max: route.capture.max_body,
     }
 }
 
 fn list(sources: &[Source]) -> Vec<trace::Source> {
     sources.iter().filter_map(source).collect()
+}
+
+fn redaction(redact: &Redact) -> Redaction {
+    let text = |text: &Arc<str>| text.to_string();
+    let pattern = |pattern: &RedactPattern| match pattern {
+        RedactPattern::Named(name) => PatternRule::Named((*name).to_owned()),
+        RedactPattern::Custom { name, regex } => PatternRule::Custom {
+            name: text(name),
+            regex: text(regex),
+        },
+    };
+    let rules = Rules {
+        headers: redact.headers.iter().map(text).collect(),
+        fields: redact.fields.iter().map(text).collect(),
+        patterns: redact.patterns.iter().map(pattern).collect(),
+        replace: text(&redact.replace),
+        hash_key: redact.hash_key.as_ref().map(|key| key.expose().into()),
+    };
+    Redaction::new(&rules).expect("the configuration checked every rule")
 }
 
 /// Always `Some`: the configuration checked that the name is a header's.

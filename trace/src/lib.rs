@@ -11,6 +11,7 @@ mod exchange;
 mod percent;
 mod plan;
 mod rate;
+mod redact;
 mod source;
 mod span;
 
@@ -21,5 +22,6 @@ pub use exchange::{
 };
 pub use plan::{Level, Plan};
 pub use rate::RateCap;
+pub use redact::{Counts, PatternRule, Redaction, RuleError, Rules};
 pub use source::Source;
 pub use span::{Link, Span, SpanKind, Status, Text, Trace, TraceInfo, Value};

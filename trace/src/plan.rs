@@ -4,6 +4,8 @@ use std::sync::Arc;
 
 use crate::Source;
 
+use crate::Redaction;
+
 /// What a route wants of its traces.
 #[derive(Clone, Debug)]
 pub struct Plan {
@@ -27,6 +29,10 @@ pub struct Plan {
     pub metadata: Vec<(Arc<str>, Source)>,
     /// Where the client's own id of the request comes from; the first that is there.
     pub client_request_id: Vec<Source>,
+    /// What is masked before anything is stored.
+    pub redaction: Redaction,
+    /// Whether frames and tensors are told by least, greatest, mean and missing values.
+    pub statistics: bool,
     /// At most this much of one body is unpacked, in bytes.
     pub decoded_max: usize,
 }

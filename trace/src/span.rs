@@ -6,7 +6,7 @@ use std::time::SystemTime;
 
 use bytes::Bytes;
 
-use crate::{SpanId, TraceId};
+use crate::{Counts, SpanId, TraceId};
 
 /// The spans of one exchange; the root comes first.
 #[derive(Clone, Debug)]
@@ -17,6 +17,8 @@ pub struct Trace {
     pub spans: Vec<Span>,
     /// What spans cannot say of it; `None` where there is nothing.
     pub info: Option<Box<TraceInfo>>,
+    /// What was masked in them.
+    pub redactions: Counts,
 }
 
 /// What is known of a trace as a whole, and no span can say.

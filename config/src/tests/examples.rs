@@ -230,6 +230,24 @@ fn the_full_example_sets_listeners_limits_and_services() {
 }
 
 #[test]
+fn the_full_example_sets_what_is_masked() {
+    let config = full();
+    let redact = &config.routes[0].redact;
+    assert_eq!(redact.headers, ["x-customer".into()]);
+    assert_eq!(redact.fields, ["/messages/*/content".into()]);
+    let ticket = RedactPattern::Custom {
+        name: "ticket".into(),
+        regex: "T-[0-9]+".into(),
+    };
+    assert_eq!(redact.patterns, [RedactPattern::Named("email"), ticket]);
+    assert_eq!(&*redact.replace, "***");
+    assert!(redact.hash_key.is_some());
+    let plain = &config.routes[1].redact;
+    assert_eq!(&*plain.replace, "[REDACTED]");
+    assert!(plain.headers.is_empty() && plain.patterns.is_empty() && plain.hash_key.is_none());
+}
+
+#[test]
 fn the_full_example_sets_upstreams() {
     let config = full();
     let upstream = config.upstream("support-llm").unwrap();

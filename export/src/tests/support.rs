@@ -75,6 +75,8 @@ impl Export {
             metadata: Vec::new(),
             client_request_id: Vec::new(),
             decoded_max: 1 << 20,
+            redaction: offpath_trace::Redaction::default(),
+            statistics: false,
         });
         let door = Door {
             handle: handle.clone(),
@@ -264,6 +266,7 @@ pub(crate) fn decode(exchange: &Exchange) -> (Trace, Vec<Defect>) {
             id: ids.trace_id,
             spans,
             info: None,
+            redactions: offpath_trace::Counts::default(),
         },
         Vec::new(),
     )

@@ -19,6 +19,8 @@ fn plan() -> Arc<Plan> {
         metadata: Vec::new(),
         client_request_id: Vec::new(),
         decoded_max: 1 << 20,
+        redaction: offpath_trace::Redaction::default(),
+        statistics: false,
     })
 }
 

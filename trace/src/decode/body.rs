@@ -3,11 +3,13 @@
 use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, header};
 
-use crate::{Body, Text};
+use crate::{Body, Plan, Redaction, Text};
 
-use super::defect::{Defect, Defects};
+use super::defect::{Defect, Notes};
 use super::encoding;
-use super::json::{self, Fault, Outline};
+use super::json::{self, Fault, Outline, Raw};
+use super::lines;
+use super::media;
 use super::text;
 
 /// A content type longer than this is cut, in bytes.
@@ -28,6 +30,18 @@ pub(crate) struct Document {
     pub(crate) wire_bytes: u64,
     /// Whether `bytes` stop before the body does.
     pub(crate) cut: bool,
+    /// What follows the JSON, where a field says that it ends before the body does: tensors.
+    pub(crate) tail: Option<Tail>,
+    /// Where `bytes` begin in the body; `None` where the body is packed.
+    pub(crate) plain_from: Option<usize>,
+}
+
+/// What follows a body's JSON.
+#[derive(Debug)]
+pub(crate) struct Tail {
+    pub(crate) bytes: Bytes,
+    /// Whether more followed.
+    pub(crate) cut: bool,
 }
 
 /// What a body is, judged by its bytes.
@@ -41,10 +55,21 @@ pub(crate) enum Shape {
     JsonPart(Outline),
     /// A stream of server-sent events.
     Events,
+    /// JSON values, a line each.
+    Lines,
+    /// A stream of Amazon's binary frames; not UTF-8.
+    Frames,
     /// Some other text.
     Text,
     /// Not text, or text that is nobody's business, as a form's is.
     Opaque,
+}
+
+impl Shape {
+    /// Whether there is a body.
+    pub(crate) fn is_something(&self) -> bool {
+        !matches!(self, Self::Empty)
+    }
 }
 
 /// What a body is called.
@@ -54,10 +79,18 @@ pub(crate) enum Media {
     Unknown,
     Json,
     EventStream,
+    /// Newline-delimited JSON.
+    Lines,
+    /// Amazon's binary event stream.
+    Frames,
     Csv,
     Text,
-    /// A form, with or without files.
+    /// A form.
     Form,
+    /// Parts, each with a name and a type of its own.
+    Multipart,
+    /// Messages of gRPC.
+    Grpc,
     Binary,
 }
 
@@ -68,13 +101,13 @@ impl Document {
         headers: &HeaderMap,
         body: &Body,
         ended: bool,
-        bytes_max: usize,
-        defects: &mut Defects,
+        plan: &Plan,
+        notes: &mut Notes,
     ) -> Self {
         if body.truncated {
-            defects.note(Defect::BodyTruncated);
+            notes.note(Defect::BodyTruncated);
         }
-        let opened = encoding::open(headers, join(body), body.truncated, bytes_max, defects);
+        let opened = encoding::open(headers, join(body), body.truncated, plan.decoded_max, notes);
         let content_type = headers.get(header::CONTENT_TYPE);
         let content_type = content_type.map(|value| String::from_utf8_lossy(value.as_bytes()));
         let content_type =
@@ -86,19 +119,42 @@ impl Document {
             content_type,
             wire_bytes: body.bytes,
             cut: opened.cut,
+            tail: None,
+            plain_from: (!headers.contains_key(header::CONTENT_ENCODING)).then_some(0),
         };
+        if !opened.encoded {
+            document.split_tail(headers);
+        }
         if document.bytes.is_empty() && !document.cut {
             document.shape = Shape::Empty;
-        } else if !opened.encoded && document.media != Media::Form && document.make_text(defects) {
-            document.shape = document.look(ended, defects);
+        } else if !opened.encoded && document.media == Media::Frames {
+            document.shape = Shape::Frames;
+        } else if !opened.encoded && document.make_text(notes) {
+            document.shape = document.look(ended, &plan.redaction, notes);
         }
         document
+    }
+
+    /// Takes off what KServe's binary extension puts after the JSON.
+    fn split_tail(&mut self, headers: &HeaderMap) {
+        let len = headers.get("inference-header-content-length");
+        let len = len.and_then(|len| len.to_str().ok()?.parse::<usize>().ok());
+        let Some(len) = len else {
+            return;
+        };
+        self.media = Media::Json;
+        if len <= self.bytes.len() {
+            let bytes = self.bytes.split_off(len);
+            // The JSON is whole, whatever was cut.
+            let cut = std::mem::take(&mut self.cut);
+            self.tail = Some(Tail { bytes, cut });
+        }
     }
 
     /// The body as text, shared; nothing where it is not text.
     pub(crate) fn text(&self) -> Text {
         match self.shape {
-            Shape::Opaque => Text::default(),
+            Shape::Opaque | Shape::Frames => Text::default(),
             _ => Text::trusted(self.bytes.clone()),
         }
     }
@@ -111,15 +167,25 @@ impl Document {
         }
     }
 
+    /// The member of this name, cut where the body was.
+    pub(crate) fn member(&self, name: &str) -> Option<Raw<'_>> {
+        let member = self.outline()?.member(&self.bytes, name)?;
+        member.raw(&self.bytes)
+    }
+
     /// Makes the bytes UTF-8 if they are meant to be text. `false`: they are not.
-    fn make_text(&mut self, defects: &mut Defects) -> bool {
+    fn make_text(&mut self, notes: &mut Notes) -> bool {
         const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
-        if self.media == Media::Binary {
+        if matches!(
+            self.media,
+            Media::Binary | Media::Form | Media::Multipart | Media::Grpc
+        ) {
             return false;
         }
         if self.bytes.starts_with(BYTE_ORDER_MARK) {
             self.bytes = self.bytes.slice(BYTE_ORDER_MARK.len()..);
+            self.plain_from = self.plain_from.map(|from| from + BYTE_ORDER_MARK.len());
         }
         let Err(error) = std::str::from_utf8(&self.bytes) else {
             return true;
@@ -136,31 +202,36 @@ impl Document {
         if mended.as_bytes().len() > 2 * self.bytes.len() {
             return false;
         }
-        defects.note(Defect::InvalidUtf8);
+        notes.note(Defect::InvalidUtf8);
+        self.plain_from = None;
         self.bytes = mended.as_bytes().clone();
         true
     }
 
-    fn look(&mut self, ended: bool, defects: &mut Defects) -> Shape {
+    fn look(&mut self, ended: bool, redaction: &Redaction, notes: &mut Notes) -> Shape {
         let first = self.bytes.iter().find(|byte| !byte.is_ascii_whitespace());
         let like_json = matches!(first, Some(b'{' | b'['));
         match self.media {
             Media::EventStream => return Shape::Events,
             Media::Unknown if is_event(&self.bytes) => return Shape::Events,
+            Media::Lines => return Shape::Lines,
+            Media::Json | Media::Unknown if lines::are_objects(&self.bytes) => {
+                return Shape::Lines;
+            }
             Media::Json => {}
             Media::Unknown | Media::Text if like_json => {}
             _ => return self.plain(),
         }
-        let outline = Outline::of(&self.bytes);
+        let outline = self.prepare(redaction, notes);
         if outline.seen.surrogates
             && let Some(mended) = json::mend_surrogates(&self.bytes)
         {
             // The same length: the outline still holds.
-            defects.note(Defect::LoneSurrogate);
+            notes.note(Defect::LoneSurrogate);
             self.bytes = Bytes::from(mended);
         }
         if outline.seen.non_finite && outline.fault.is_none() {
-            defects.note(Defect::NonFiniteNumber);
+            notes.note(Defect::NonFiniteNumber);
         }
         match outline.fault {
             None if !self.cut => return Shape::Json(outline),
@@ -168,12 +239,39 @@ impl Document {
                 self.cut = true;
                 return Shape::JsonPart(outline);
             }
-            Some(Fault::TooDeep) => defects.note(Defect::TooDeep),
-            Some(Fault::LongNumber) => defects.note(Defect::LongNumber),
-            _ if self.media == Media::Json => defects.note(Defect::MalformedJson),
+            // What cannot be read cannot be masked.
+            _ if redaction.has_fields() => {
+                notes.note(Defect::MalformedJson);
+                return Shape::Opaque;
+            }
+            Some(Fault::TooDeep) => notes.note(Defect::TooDeep),
+            Some(Fault::LongNumber) => notes.note(Defect::LongNumber),
+            _ if self.media == Media::Json => notes.note(Defect::MalformedJson),
             _ => {}
         }
         self.plain()
+    }
+
+    /// Measures JSON, without media and with fields masked.
+    fn prepare(&mut self, redaction: &Redaction, notes: &mut Notes) -> Outline {
+        let outline = Outline::of(&self.bytes);
+        let mut without = None;
+        if outline.seen.long {
+            without = media::replaced(&self.bytes);
+        }
+        let counts = &mut notes.redactions;
+        let bytes = without.as_deref().unwrap_or(&self.bytes);
+        without = redaction.fields(bytes, counts).or(without);
+        if outline.fault.is_some() || self.cut {
+            let bytes = without.as_deref().unwrap_or(&self.bytes);
+            without = redaction.torn(bytes, counts).or(without);
+        }
+        let Some(without) = without else {
+            return outline;
+        };
+        self.bytes = Bytes::from(without);
+        self.plain_from = None;
+        Outline::of(&self.bytes)
     }
 
     /// Text, unless more than one byte in 16 is a control character: those grow sixfold when
@@ -202,10 +300,16 @@ impl Media {
             "text/csv" | "application/csv" => Self::Csv,
             "application/x-www-form-urlencoded" => Self::Form,
             "application/xml" | "application/yaml" | "application/javascript" => Self::Text,
-            "application/x-ndjson" | "application/ndjson" | "application/jsonl" => Self::Text,
+            "application/x-ndjson"
+            | "application/ndjson"
+            | "application/jsonl"
+            | "application/jsonlines"
+            | "application/stream+json" => Self::Lines,
+            "application/vnd.amazon.eventstream" => Self::Frames,
             other if other.ends_with("+json") => Self::Json,
             other if other.ends_with("+xml") || other.starts_with("text/") => Self::Text,
-            other if other.starts_with("multipart/form-data") => Self::Form,
+            other if other.starts_with("multipart/") => Self::Multipart,
+            other if other.starts_with("application/grpc") => Self::Grpc,
             _ => Self::Binary,
         }
     }

@@ -6,29 +6,57 @@
 
 use std::fmt::Write;
 
+use bytes::Bytes;
 use sha2::{Digest, Sha256};
 
-use crate::{Level, Text};
+use crate::{Level, Plan, Redaction, Text};
 
 use super::body::{Document, Media, Shape};
+use super::defect::Notes;
 use super::format::Frame;
-use super::json;
+use super::{json, lines, media, multipart, sse};
 
 /// The body as JSON text; `None` where there was none. `frame` is what is known of the
 /// rows and columns in it.
-pub(crate) fn of(document: &Document, level: Level, frame: Option<&Frame>) -> Option<Text> {
+pub(crate) fn of(
+    document: &Document,
+    plan: &Plan,
+    frame: Option<&Frame>,
+    notes: &mut Notes,
+) -> Option<Text> {
+    let redaction = &plan.redaction;
     match &document.shape {
         Shape::Empty => None,
-        _ if level == Level::Metadata => Some(stand_in(document, None, Kept::Nothing)),
+        _ if plan.level == Level::Metadata => Some(stand_in(document, None, Kept::Nothing)),
         Shape::Json(_) => Some(document.text()),
-        Shape::Text | Shape::Events if !document.cut && json::is_harmless(&document.bytes) => {
+        Shape::Lines
+            if !document.cut
+                && let Some(list) = list_of_lines(&document.bytes, redaction, notes) =>
+        {
+            Some(list)
+        }
+        Shape::Events
+            if !document.cut
+                && let Some(list) = list_of_events(&document.bytes, redaction, notes) =>
+        {
+            Some(list)
+        }
+        Shape::Events | Shape::Lines if redaction.has_content() => {
+            Some(stand_in(document, None, Kept::Hash))
+        }
+        Shape::Text | Shape::Events | Shape::Lines
+            if !document.cut && json::is_harmless(&document.bytes) =>
+        {
             Some(json::quoted(document.text().as_str()).into())
         }
         Shape::Opaque if document.media == Media::Form => {
             Some(stand_in(document, None, Kept::Nothing))
         }
-        Shape::Opaque => Some(stand_in(document, None, Kept::Hash)),
-        Shape::Text | Shape::Events | Shape::JsonPart(_) => {
+        Shape::Opaque if document.media == Media::Multipart => {
+            Some(stand_in(document, None, Kept::Parts))
+        }
+        Shape::Opaque | Shape::Frames => Some(stand_in(document, None, Kept::Hash)),
+        Shape::Text | Shape::Events | Shape::Lines | Shape::JsonPart(_) => {
             Some(stand_in(document, frame, Kept::Text))
         }
     }
@@ -39,6 +67,90 @@ enum Kept {
     Nothing,
     Hash,
     Text,
+    /// The names, types and sizes of its parts.
+    Parts,
+}
+
+/// Lines of JSON as one list; `None` where one is not JSON.
+fn list_of_lines(text: &[u8], redaction: &Redaction, notes: &mut Notes) -> Option<Text> {
+    let mut json = Vec::with_capacity(text.len() + 2);
+    json.push(b'[');
+    for line in lines::lines(text) {
+        if !json::is_document(line.data) {
+            return None;
+        }
+        if json.len() > 1 {
+            json.push(b',');
+        }
+        let masked = redaction.fields(line.data, &mut notes.redactions);
+        json.extend_from_slice(masked.as_deref().unwrap_or(line.data));
+    }
+    json.push(b']');
+    finished(json)
+}
+
+/// Events as a list of `{"event":…,"data":…}`, data that is JSON as JSON; `None` where none is.
+fn list_of_events(stream: &[u8], redaction: &Redaction, notes: &mut Notes) -> Option<Text> {
+    let mut json = Vec::with_capacity(stream.len() + 2);
+    json.push(b'[');
+    let mut any = false;
+    for event in sse::events(stream) {
+        if json.len() > 1 {
+            json.push(b',');
+        }
+        json.push(b'{');
+        if !event.name.is_empty() {
+            json.extend_from_slice(b"\"event\":");
+            json::push_quoted(&mut json, &String::from_utf8_lossy(event.name));
+            json.push(b',');
+        }
+        json.extend_from_slice(b"\"data\":");
+        let data = event.data.trim_ascii();
+        if json::is_document(data) {
+            any = true;
+            let masked = redaction.fields(data, &mut notes.redactions);
+            json.extend_from_slice(masked.as_deref().unwrap_or(data));
+        } else {
+            json::push_quoted(&mut json, &String::from_utf8_lossy(data));
+        }
+        json.push(b'}');
+    }
+    json.push(b']');
+    any.then_some(json).and_then(finished)
+}
+
+/// JSON made here from a body's, with what no reader can use taken out.
+fn finished(json: Vec<u8>) -> Option<Text> {
+    let json = json::mend_surrogates(&json).unwrap_or(json);
+    let json = media::replaced(&json).unwrap_or(json);
+    json::is_harmless(&json).then(|| Text::trusted(Bytes::from(json)))
+}
+
+fn push_parts(json: &mut String, document: &Document) {
+    json.push_str(",\"parts\":[");
+    let content_type = document.content_type.as_deref().unwrap_or_default();
+    for (at, part) in multipart::parts(content_type, &document.bytes)
+        .iter()
+        .enumerate()
+    {
+        if at > 0 {
+            json.push(',');
+        }
+        let written = write!(json, "{{\"bytes\":{}", part.content.len());
+        debug_assert!(written.is_ok(), "a string takes all that is written to it");
+        for (key, value) in [
+            ("name", &part.name),
+            ("filename", &part.file_name),
+            ("content_type", &part.content_type),
+        ] {
+            if let Some(value) = value {
+                let written = write!(json, ",\"{key}\":{}", json::quoted(value));
+                debug_assert!(written.is_ok(), "a string takes all that is written to it");
+            }
+        }
+        json.push('}');
+    }
+    json.push(']');
 }
 
 fn stand_in(document: &Document, frame: Option<&Frame>, kept: Kept) -> Text {
@@ -65,6 +177,7 @@ fn stand_in(document: &Document, frame: Option<&Frame>, kept: Kept) -> Text {
     }
     match kept {
         Kept::Nothing => json.push_str(",\"content\":\"not captured\""),
+        Kept::Parts => push_parts(&mut json, document),
         Kept::Hash => {
             // Of what was kept: where the body was cut, not of the whole.
             json.push_str(",\"sha256\":\"");

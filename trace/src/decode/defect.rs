@@ -1,5 +1,7 @@
 //! What can be wrong with an exchange's bytes: data, not errors.
 
+use crate::Counts;
+
 /// Something about an exchange that is not as its format wants it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Defect {
@@ -19,6 +21,14 @@ pub enum Defect {
     MalformedSse,
     /// A stream ends inside an event.
     TornSse,
+    /// A line of newline-delimited JSON is none; the others are read.
+    MalformedLine,
+    /// A stream ends inside a line.
+    TornLine,
+    /// A frame of a binary stream whose lengths, checksum or payload are wrong.
+    MalformedFrame,
+    /// A binary stream ends inside a frame.
+    TornFrame,
     /// A body is not encoded as its `content-encoding` says, or ends early.
     BadContentEncoding,
     /// A `content-encoding` that is not known, or more than four of them; kept as it came.
@@ -45,6 +55,10 @@ impl Defect {
             Self::InvalidUtf8 => "invalid_utf8",
             Self::MalformedSse => "malformed_sse",
             Self::TornSse => "torn_sse",
+            Self::MalformedLine => "malformed_line",
+            Self::TornLine => "torn_line",
+            Self::MalformedFrame => "malformed_frame",
+            Self::TornFrame => "torn_frame",
             Self::BadContentEncoding => "bad_content_encoding",
             Self::UnknownContentEncoding => "unknown_content_encoding",
             Self::OutputCap => "output_cap",
@@ -55,22 +69,27 @@ impl Defect {
     }
 }
 
-/// The defects of one exchange, each once, in the order of their finding.
+/// What is found on the way, beside what is read.
 #[derive(Debug, Default)]
-pub(crate) struct Defects(Vec<Defect>);
+pub(crate) struct Notes {
+    /// Each once, in the order of their finding.
+    defects: Vec<Defect>,
+    /// What was masked.
+    pub(crate) redactions: Counts,
+}
 
-impl Defects {
+impl Notes {
     pub(crate) fn note(&mut self, defect: Defect) {
-        if !self.0.contains(&defect) {
-            self.0.push(defect);
+        if !self.defects.contains(&defect) {
+            self.defects.push(defect);
         }
     }
 
-    pub(crate) fn as_slice(&self) -> &[Defect] {
-        &self.0
+    pub(crate) fn defects(&self) -> &[Defect] {
+        &self.defects
     }
 
-    pub(crate) fn into_vec(self) -> Vec<Defect> {
-        self.0
+    pub(crate) fn into_defects(self) -> Vec<Defect> {
+        self.defects
     }
 }

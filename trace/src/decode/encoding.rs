@@ -8,7 +8,7 @@ use std::io::{self, Read};
 use bytes::Bytes;
 use http::{HeaderMap, header};
 
-use super::defect::{Defect, Defects};
+use super::defect::{Defect, Notes};
 
 /// More codings than this on one body are not opened: one is common, two a mistake somewhere.
 const CODINGS_MAX: usize = 4;
@@ -41,7 +41,7 @@ pub(super) fn open(
     bytes: Bytes,
     cut: bool,
     bytes_max: usize,
-    defects: &mut Defects,
+    notes: &mut Notes,
 ) -> Opened {
     let mut opened = Opened {
         bytes,
@@ -52,7 +52,7 @@ pub(super) fn open(
         return opened;
     }
     let Some(codings) = codings(headers) else {
-        defects.note(Defect::UnknownContentEncoding);
+        notes.note(Defect::UnknownContentEncoding);
         return Opened {
             encoded: true,
             ..opened
@@ -62,7 +62,7 @@ pub(super) fn open(
         let mut plain = Vec::new();
         let ended = unpack(coding, &opened.bytes, bytes_max, &mut plain);
         if ended.is_err() && !opened.cut {
-            defects.note(Defect::BadContentEncoding);
+            notes.note(Defect::BadContentEncoding);
         }
         // Hardly anything that was really packed is UTF-8, but a bare deflate stream and brotli
         // read some way into any bytes.
@@ -75,7 +75,7 @@ pub(super) fn open(
         if plain.len() > bytes_max {
             plain.truncate(bytes_max);
             opened.cut = true;
-            defects.note(Defect::OutputCap);
+            notes.note(Defect::OutputCap);
         }
         opened.bytes = Bytes::from(plain);
     }
@@ -188,16 +188,16 @@ mod tests {
             header::CONTENT_ENCODING,
             HeaderValue::from_str(encoding).unwrap(),
         );
-        let mut defects = Defects::default();
-        let opened = open(&headers, Bytes::from(packed), cut, max, &mut defects);
-        (opened, defects.into_vec())
+        let mut notes = Notes::default();
+        let opened = open(&headers, Bytes::from(packed), cut, max, &mut notes);
+        (opened, notes.into_defects())
     }
 
     #[track_caller]
     fn check(encoding: &str, packed: Vec<u8>, plain: &[u8], expect: &[Defect]) {
-        let (opened, defects) = opened(encoding, packed, false, MAX);
+        let (opened, notes) = opened(encoding, packed, false, MAX);
         assert_eq!(opened.bytes, plain, "{encoding}");
-        assert_eq!(defects, expect, "{encoding}");
+        assert_eq!(notes, expect, "{encoding}");
     }
 
     #[test]
@@ -247,11 +247,11 @@ mod tests {
         for coding in ["gzip", "deflate", "br", "zstd"] {
             let mut packed = pack(coding, &plain);
             packed.truncate(packed.len() * 3 / 4);
-            let (torn, defects) = opened(coding, packed.clone(), false, MAX);
+            let (torn, notes) = opened(coding, packed.clone(), false, MAX);
             assert!(torn.cut && plain.starts_with(&torn.bytes), "{coding}");
-            assert_eq!(defects, [Defect::BadContentEncoding], "{coding}");
-            let (cut, defects) = opened(coding, packed, true, MAX);
-            assert_eq!((cut.bytes, defects), (torn.bytes, vec![]), "{coding}");
+            assert_eq!(notes, [Defect::BadContentEncoding], "{coding}");
+            let (cut, notes) = opened(coding, packed, true, MAX);
+            assert_eq!((cut.bytes, notes), (torn.bytes, vec![]), "{coding}");
         }
     }
 
@@ -259,9 +259,9 @@ mod tests {
     fn a_bomb_stops_at_the_cap() {
         let plain = vec![0; 64 << 20];
         for coding in ["gzip", "deflate", "br", "zstd"] {
-            let (opened, defects) = opened(coding, pack(coding, &plain), false, 1000);
+            let (opened, notes) = opened(coding, pack(coding, &plain), false, 1000);
             assert_eq!((opened.bytes.len(), opened.cut), (1000, true), "{coding}");
-            assert_eq!(defects, [Defect::OutputCap], "{coding}");
+            assert_eq!(notes, [Defect::OutputCap], "{coding}");
         }
     }
 }

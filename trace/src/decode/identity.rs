@@ -3,10 +3,13 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
+use http::HeaderName;
+
 use crate::{Exchange, Source, TraceInfo};
 
 use super::attributes::Attributes;
 use super::body::Document;
+use super::defect::Notes;
 use super::{kept, pointer, text};
 
 /// MLflow's own cut for tag values, in characters; in bytes it is never more.
@@ -22,7 +25,12 @@ const METADATA_BYTES_MAX: usize = 250;
 const REQUEST_ID_BYTES_MAX: usize = 50;
 
 /// Puts user, session and tags on the root span.
-pub(super) fn put(attributes: &mut Attributes, exchange: &Exchange, request: &Document) {
+pub(super) fn put(
+    attributes: &mut Attributes,
+    exchange: &Exchange,
+    request: &Document,
+    notes: &mut Notes,
+) {
     let plan = &exchange.plan;
     let mut tag = |key: &str, value: &str| {
         let value = text::cut_harmless(value, TAG_BYTES_MAX);
@@ -37,20 +45,18 @@ pub(super) fn put(attributes: &mut Attributes, exchange: &Exchange, request: &Do
         tag(kept::WEIGHT, &weight.to_string());
     }
     tag("offpath.request_id", &exchange.request_id);
-    let tags = || {
-        let value = |(key, source)| Some((key, value(source, exchange, request)?));
-        plan.tags
-            .iter()
-            .map(|(key, source)| (key, source))
-            .filter_map(value)
-    };
-    for (key, value) in tags() {
-        tag(key, &value);
+    let mut of = |source| value(source, exchange, request, notes);
+    let tags = plan.tags.iter();
+    let tags: Vec<_> = tags
+        .filter_map(|(key, source)| Some((key, of(source)?)))
+        .collect();
+    for (key, value) in &tags {
+        tag(key, value);
     }
     for (key, sources) in [("user.id", &plan.user), ("session.id", &plan.session)] {
         let value = sources
             .iter()
-            .find_map(|source| value(source, exchange, request));
+            .find_map(|source| value(source, exchange, request, notes));
         let value = value
             .as_deref()
             .map(|value| text::cut(value, IDENTITY_BYTES_MAX));
@@ -58,23 +64,27 @@ pub(super) fn put(attributes: &mut Attributes, exchange: &Exchange, request: &Do
     }
     // The trace's tags are the caller's in `join`: as attributes, these can be searched.
     if plan.join {
-        for (key, value) in tags() {
-            let value = text::cut_harmless(&value, TAG_BYTES_MAX);
+        for (key, value) in &tags {
+            let value = text::cut_harmless(value, TAG_BYTES_MAX);
             attributes.put_new(key.to_string(), value.into());
         }
     }
 }
 
 /// What only a call of its own can tell MLflow.
-pub(super) fn info(exchange: &Exchange, request: &Document) -> Option<Box<TraceInfo>> {
+pub(super) fn info(
+    exchange: &Exchange,
+    request: &Document,
+    notes: &mut Notes,
+) -> Option<Box<TraceInfo>> {
     let plan = &exchange.plan;
     if plan.metadata.is_empty() && plan.client_request_id.is_empty() {
         return None;
     }
     let mut ids = plan.client_request_id.iter();
-    let id = ids.find_map(|source| value(source, exchange, request));
+    let id = ids.find_map(|source| value(source, exchange, request, notes));
     let metadata = plan.metadata.iter().filter_map(|(key, source)| {
-        let value = value(source, exchange, request)?;
+        let value = value(source, exchange, request, notes)?;
         let value = text::cut_harmless(&value, METADATA_BYTES_MAX);
         Some((Arc::clone(key), value.to_owned()))
     });
@@ -85,13 +95,29 @@ pub(super) fn info(exchange: &Exchange, request: &Document) -> Option<Box<TraceI
     (info != TraceInfo::default()).then(|| Box::new(info))
 }
 
+/// What a source says of this exchange. A body is masked where it is read, a header here.
 fn value<'a>(
     source: &'a Source,
     exchange: &'a Exchange,
     request: &'a Document,
+    notes: &mut Notes,
 ) -> Option<Cow<'a, str>> {
     match source {
         Source::Body(steps) => pointer::scalar(request, steps).filter(|value| !value.is_empty()),
+        Source::Header(name) => header(exchange, name, notes).filter(|value| !value.is_empty()),
         _ => source.of_head(&exchange.request.uri, &exchange.request.headers),
     }
+}
+
+/// A request header's first value, or what stands for one that must not be stored.
+pub(super) fn header<'a>(
+    exchange: &'a Exchange,
+    name: &HeaderName,
+    notes: &mut Notes,
+) -> Option<Cow<'a, str>> {
+    let value = exchange.request.headers.get(name)?;
+    let value = String::from_utf8_lossy(value.as_bytes());
+    let redaction = &exchange.plan.redaction;
+    let mask = redaction.header(name, &value, &mut notes.redactions);
+    Some(mask.map_or(value, Cow::Owned))
 }

@@ -2,7 +2,7 @@
 //!
 //! In stages, each of which knows nothing of the next: content codings are opened
 //! ([`encoding`]), the bytes looked at for their shape ([`body`]), streams cut into events
-//! ([`sse`]), and the rest is a matter of the format ([`format`]), which is where a new API goes.
+//! ([`sse`], [`lines`], [`eventstream`]), and the rest is a matter of the format ([`format`]), which is where a new API goes.
 //!
 //! Whatever the bytes, nothing here panics or recurses, time is linear in the bytes kept, and
 //! a trace holds at most a few times what was kept and the cap on unpacking let through.
@@ -12,10 +12,14 @@ mod body;
 mod content;
 mod defect;
 mod encoding;
+mod eventstream;
 mod format;
 mod identity;
-mod json;
+pub(crate) mod json;
 mod kept;
+mod lines;
+mod media;
+mod multipart;
 mod pointer;
 mod spans;
 mod sse;
@@ -27,47 +31,39 @@ mod tests;
 
 use http::HeaderMap;
 
-use crate::{Body, EndReason, Exchange, Trace};
+use crate::{Body, Counts, EndReason, Exchange, Trace};
 
 use self::body::Document;
-use self::defect::Defects;
+use self::defect::Notes;
 
 pub use self::defect::Defect;
 
 /// Reads one exchange.
 pub fn decode(exchange: &Exchange) -> (Trace, Vec<Defect>) {
-    let mut defects = Defects::default();
+    let mut notes = Notes::default();
     let mut read = |headers: &HeaderMap, body: &Body| {
         let ended = exchange.outcome.end == EndReason::Complete;
-        Document::read(
-            headers,
-            body,
-            ended,
-            exchange.plan.decoded_max,
-            &mut defects,
-        )
+        Document::read(headers, body, ended, &exchange.plan, &mut notes)
     };
     let request = read(&exchange.request.headers, &exchange.request.body);
     let response = match &exchange.response {
         Some(response) => read(&response.headers, &response.body),
         None => read(&HeaderMap::new(), &Body::default()),
     };
-    let reading = format::read(exchange, &request, &response, &mut defects);
+    let reading = format::read(exchange, &request, &response, &mut notes);
     let ending = spans::Ending::of(exchange, &reading);
     let mut spans = vec![spans::root(
-        exchange,
-        &request,
-        &reading,
-        &ending,
-        defects.as_slice(),
+        exchange, &request, &reading, &ending, &mut notes,
     )];
     spans.extend(spans::upstream(exchange, &reading, &ending));
-    (
-        Trace {
-            id: exchange.ids.trace_id,
-            spans,
-            info: identity::info(exchange, &request),
-        },
-        defects.into_vec(),
-    )
+    let mut trace = Trace {
+        id: exchange.ids.trace_id,
+        spans,
+        info: identity::info(exchange, &request, &mut notes),
+        redactions: Counts::default(),
+    };
+    let mut redactions = std::mem::take(&mut notes.redactions);
+    exchange.plan.redaction.trace(&mut trace, &mut redactions);
+    spans::put_redactions(&mut trace, redactions);
+    (trace, notes.into_defects())
 }

@@ -5,11 +5,14 @@ use std::time::{Duration, SystemTime};
 
 use http::Version;
 
-use crate::{EndReason, Exchange, KeptBecause, Level, Link, Span, SpanKind, Status, Text};
+use crate::{
+    Counts, EndReason, Exchange, KeptBecause, Level, Link, Span, SpanKind, Status, Text, Trace,
+    Value,
+};
 
 use super::attributes::Attributes;
 use super::body::Document;
-use super::defect::Defect;
+use super::defect::Notes;
 use super::format::Reading;
 use super::identity::{self, TAG_BYTES_MAX};
 use super::kept;
@@ -34,15 +37,17 @@ pub(super) struct Ending {
 
 impl Ending {
     pub(super) fn of(exchange: &Exchange, reading: &Reading) -> Self {
-        let reason = match exchange.outcome.end {
-            EndReason::Complete if reading.in_band_error.is_some() => EndReason::InBandError,
-            EndReason::Complete if reading.incomplete => EndReason::Incomplete,
-            transport => transport,
-        };
         let status = exchange.response.as_ref().map(|response| response.status);
         let failed = status.filter(|status| status.as_u16() >= 400);
+        let said = reading.in_band_error.as_deref();
+        // What a refusal says of itself is in no stream: its status has told already.
+        let reason = match exchange.outcome.end {
+            EndReason::Complete if said.is_some() && failed.is_none() => EndReason::InBandError,
+            EndReason::Complete if reading.incomplete && failed.is_none() => EndReason::Incomplete,
+            transport => transport,
+        };
         let detail = match reason {
-            EndReason::InBandError => reading.in_band_error.as_deref(),
+            EndReason::Complete | EndReason::InBandError => said,
             _ => exchange.outcome.error.as_deref(),
         };
         let detail = detail.filter(|detail| !detail.is_empty());
@@ -77,7 +82,7 @@ pub(super) fn root(
     request: &Document,
     reading: &Reading,
     ending: &Ending,
-    defects: &[Defect],
+    notes: &mut Notes,
 ) -> Span {
     let ids = &exchange.ids;
     let join = exchange.plan.join;
@@ -85,11 +90,13 @@ pub(super) fn root(
     attributes.put("mlflow.spanType", reading.root_type);
     attributes.put_some("mlflow.spanInputs", reading.inputs.clone());
     attributes.put_some("mlflow.spanOutputs", reading.outputs.clone());
-    put_own(&mut attributes, exchange, ending, defects);
-    put_http(&mut attributes, exchange);
+    put_own(&mut attributes, exchange, ending, notes);
+    let first_content = reading.first_content.map(milliseconds);
+    attributes.put_some("offpath.first_content_ms", first_content);
+    put_http(&mut attributes, exchange, notes);
     attributes.put_some("error.type", ending.error_type.as_deref());
     attributes.append(reading.shared.clone());
-    identity::put(&mut attributes, exchange, request);
+    identity::put(&mut attributes, exchange, request, notes);
     let caller = ids.caller.filter(|_| !join);
     Span {
         id: ids.root,
@@ -119,13 +126,17 @@ pub(super) fn upstream(exchange: &Exchange, reading: &Reading, ending: &Ending) 
     if let Some(format) = reading.message_format {
         let small = |text: &Text| text.as_bytes().len() <= CONVERSATION_BYTES_MAX;
         attributes.put("mlflow.message.format", format);
-        attributes.put_some("mlflow.spanInputs", reading.inputs.clone().filter(small));
-        attributes.put_some("mlflow.spanOutputs", reading.outputs.clone().filter(small));
+        let inputs = reading.drawn_inputs.as_ref().or(reading.inputs.as_ref());
+        let outputs = reading.drawn_outputs.as_ref().or(reading.outputs.as_ref());
+        attributes.put_some("mlflow.spanInputs", inputs.cloned().filter(small));
+        attributes.put_some("mlflow.spanOutputs", outputs.cloned().filter(small));
     }
     let first_byte = timing
         .first_byte
         .map(|at| milliseconds(at.saturating_sub(start)));
     attributes.put_some("offpath.first_byte_ms", first_byte);
+    let first_content = reading.first_content.map(|at| at.saturating_sub(start));
+    attributes.put_some("offpath.first_content_ms", first_content.map(milliseconds));
     let answer = exchange
         .response
         .as_ref()
@@ -159,7 +170,7 @@ pub(super) fn upstream(exchange: &Exchange, reading: &Reading, ending: &Ending) 
 }
 
 /// offpath's own attributes, in the order of the manual.
-fn put_own(attributes: &mut Attributes, exchange: &Exchange, ending: &Ending, defects: &[Defect]) {
+fn put_own(attributes: &mut Attributes, exchange: &Exchange, ending: &Ending, notes: &mut Notes) {
     let micros = |time: Duration| i64::try_from(time.as_micros()).unwrap_or(i64::MAX);
     let size = |bytes: u64| i64::try_from(bytes).unwrap_or(i64::MAX);
     let timing = &exchange.timing;
@@ -174,7 +185,7 @@ fn put_own(attributes: &mut Attributes, exchange: &Exchange, ending: &Ending, de
     attributes.put("offpath.end_reason", ending.reason.as_str());
     attributes.put_list(
         "offpath.defects",
-        defects.iter().map(|defect| defect.as_str()),
+        notes.defects().iter().map(|defect| defect.as_str()),
     );
     attributes.put("offpath.request.bytes", size(exchange.request.body.bytes));
     let response = exchange
@@ -192,7 +203,7 @@ fn put_own(attributes: &mut Attributes, exchange: &Exchange, ending: &Ending, de
 
 /// OpenTelemetry's HTTP server attributes. No header is among them but the one that names the
 /// client's software: the others may carry credentials.
-fn put_http(attributes: &mut Attributes, exchange: &Exchange) {
+fn put_http(attributes: &mut Attributes, exchange: &Exchange, notes: &mut Notes) {
     let request = &exchange.request;
     attributes.put("http.request.method", request.method.as_str());
     let status = exchange
@@ -218,14 +229,26 @@ fn put_http(attributes: &mut Attributes, exchange: &Exchange) {
         "network.protocol.version",
         protocol_version(request.version),
     );
-    let agent = request.headers.get(http::header::USER_AGENT);
-    let agent = agent.map(|agent| String::from_utf8_lossy(agent.as_bytes()));
+    let agent = identity::header(exchange, &http::header::USER_AGENT, notes);
     attributes.put_some("user_agent.original", agent.as_deref().map(short));
 }
 
 /// What a client says of itself, cut.
 fn short(text: &str) -> &str {
     text::cut_harmless(text, TARGET_BYTES_MAX)
+}
+
+/// Says on the root what was masked, by rule: `email=2`.
+pub(super) fn put_redactions(trace: &mut Trace, redactions: Counts) {
+    let counted = redactions.iter();
+    let list: Vec<Text> = counted
+        .map(|(rule, count)| format!("{rule}={count}").into())
+        .collect();
+    if let (Some(root), false) = (trace.spans.first_mut(), list.is_empty()) {
+        root.attributes
+            .push(("offpath.redactions".into(), Value::Texts(list)));
+    }
+    trace.redactions = redactions;
 }
 
 fn protocol_version(version: Version) -> Option<&'static str> {

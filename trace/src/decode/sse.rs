@@ -10,8 +10,12 @@ use std::borrow::Cow;
 pub(crate) struct Event<'a> {
     /// Its data; several lines are joined by a line feed.
     pub(crate) data: Cow<'a, [u8]>,
+    /// Its last `event` field; empty where there is none.
+    pub(crate) name: &'a [u8],
     /// Whether its closing blank line came.
     pub(crate) ended: bool,
+    /// Where it ends, from the stream's beginning.
+    pub(crate) end: usize,
 }
 
 /// The events of a stream, in order.
@@ -19,12 +23,21 @@ pub(crate) fn events(stream: &[u8]) -> impl Iterator<Item = Event<'_>> {
     let mut rest = stream.strip_prefix(b"\xef\xbb\xbf").unwrap_or(stream);
     std::iter::from_fn(move || {
         let mut data: Option<Cow<'_, [u8]>> = None;
+        let mut name: &[u8] = b"";
         while !rest.is_empty() {
             let line = next_line(&mut rest);
             if line.is_empty() {
                 if let Some(data) = data.take() {
-                    return Some(Event { data, ended: true });
+                    return Some(Event {
+                        data,
+                        name,
+                        ended: true,
+                        end: stream.len() - rest.len(),
+                    });
                 }
+                name = b"";
+            } else if let Some(value) = line.strip_prefix(b"event:") {
+                name = value.strip_prefix(b" ").unwrap_or(value);
             } else if let Some(value) = data_of(line) {
                 data = Some(match data {
                     None => Cow::Borrowed(value),
@@ -37,7 +50,12 @@ pub(crate) fn events(stream: &[u8]) -> impl Iterator<Item = Event<'_>> {
                 });
             }
         }
-        data.map(|data| Event { data, ended: false })
+        data.map(|data| Event {
+            data,
+            name,
+            ended: false,
+            end: stream.len(),
+        })
     })
 }
 

@@ -1,14 +1,21 @@
 //! An API that is not known: bodies as they are.
 
 use crate::decode::body::Document;
+use crate::decode::defect::Notes;
 use crate::decode::{content, json, url};
 use crate::{Exchange, Level, Request, Text};
 
-use super::Reading;
+use super::{Reading, llm};
 
-pub(super) fn read(exchange: &Exchange, request: &Document, response: &Document) -> Reading {
-    let mut reading = Reading::of_request(exchange, request, None);
-    reading.outputs = content::of(response, exchange.plan.level, None);
+pub(super) fn read(
+    exchange: &Exchange,
+    request: &Document,
+    response: &Document,
+    notes: &mut Notes,
+) -> Reading {
+    let mut reading = Reading::of_request(exchange, request, None, notes);
+    reading.outputs = content::of(response, &exchange.plan, None, notes);
+    llm::put_hints(response, &mut reading);
     reading
 }
 

@@ -8,11 +8,13 @@ mod raw;
 mod rows;
 mod scan;
 mod token;
+mod walk;
 mod write;
 
 pub(crate) use outline::{Member, Outline};
 pub(crate) use raw::{Kind, Raw};
 #[cfg(test)]
 pub(crate) use scan::document;
-pub(crate) use scan::{Fault, is_harmless};
+pub(crate) use scan::{Fault, is_document, is_harmless};
+pub(crate) use walk::{Node, Steps, Token, Word, strings, words};
 pub(crate) use write::{mend_surrogates, push_quoted, quoted};

@@ -87,6 +87,16 @@ impl Outline {
         self.members.iter().filter(of)
     }
 
+    /// The top object's members that are whole.
+    pub(crate) fn whole_members<'a>(
+        &self,
+        bytes: &'a [u8],
+    ) -> impl Iterator<Item = (&'a [u8], Raw<'a>)> {
+        let top = |member: &&Member| member.parent.is_none() && member.whole;
+        let members = self.members.iter().filter(top);
+        members.filter_map(|member| Some((member.key(bytes), member.raw(bytes)?)))
+    }
+
     /// The value of the top object's member of this name, if it is whole.
     pub(crate) fn get<'a>(&self, bytes: &'a [u8], name: &str) -> Option<Raw<'a>> {
         self.member(bytes, name)
@@ -222,7 +232,8 @@ mod tests {
                 .len,
             2
         );
-        assert_eq!(outline.get(FRAME, "params"), Some(Raw(b"null")));
+        let params = outline.whole_members(FRAME).last();
+        assert_eq!(params, Some((b"params".as_slice(), Raw(b"null"))));
         assert!(outline.inner(FRAME, "deep", "x").is_none());
         assert_eq!(outline.inner_members(FRAME, "dataframe_split").count(), 3);
         assert_eq!(outline.inner_members(FRAME, "absent").count(), 0);
@@ -235,7 +246,7 @@ mod tests {
         assert_eq!(outline.fault, Some(Fault::Torn));
         let data = outline.inner(cut, "dataframe_split", "data").unwrap();
         assert_eq!((data.len, data.whole), (2, false));
-        assert!(outline.get(cut, "dataframe_split").is_none());
+        assert_eq!(outline.whole_members(cut).count(), 0);
     }
 
     #[test]

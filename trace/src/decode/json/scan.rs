@@ -33,6 +33,12 @@ pub(crate) fn document(bytes: &[u8]) -> Result<(), Fault> {
     }
 }
 
+/// Whether `bytes` are one JSON value and nothing else.
+pub(crate) fn is_document(bytes: &[u8]) -> bool {
+    let end = value(bytes, 0, &mut Seen::default());
+    end.is_ok_and(|end| space(bytes, end) >= bytes.len())
+}
+
 /// Whether Python's `json` reads `bytes`, or refuses them as it refuses any other text: MLflow
 /// tries it on every string, and what it raises for a fault of these two kinds loses the batch.
 pub(crate) fn is_harmless(bytes: &[u8]) -> bool {
@@ -48,6 +54,8 @@ pub(crate) struct Seen {
     /// `NaN` or an infinity. RFC 8259 has no such numbers, but Python writes and reads them, and
     /// with it most of those who send frames with missing values.
     pub(crate) non_finite: bool,
+    /// A string long enough to be an image, or the beginning of one.
+    pub(crate) long: bool,
 }
 
 /// Where the value that begins at or after `at` ends.
@@ -77,7 +85,7 @@ pub(super) fn counted(
                         2 => run.rows,
                         _ => 0,
                     };
-                    at = run.next;
+                    at = space(bytes, run.next);
                     continue;
                 }
                 number(bytes, at, seen)?
@@ -247,6 +255,7 @@ mod tests {
             "[]",
             "{ }",
             "[1, 2 ,3]",
+            "[\n  -0.25,\n  1.5,\n  2,\n  3,\n  4,\n  5,\n  6,\n  7,\n  8,\n  9,\n  10,\n  11\n]",
             r#"{"a":{"b":[{}]},"c":"d"}"#,
             r#""\ud83d\ude00 \\ \" \u00e9""#,
             r#"["a long string that needs more than one word of eight","é"]"#,

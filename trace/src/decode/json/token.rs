@@ -5,16 +5,26 @@ use super::scan::{Fault, Seen};
 /// A longer number than this, in bytes, is a fault.
 const NUMBER_BYTES_MAX: usize = 4096;
 
+/// A string of more bytes is told of: someone may want to look at it.
+const LONG_BYTES: usize = 512;
+
 /// Past the string whose opening quote is at `at`.
 pub(super) fn string(bytes: &[u8], at: usize, seen: &mut Seen) -> Result<usize, Fault> {
+    let begin = at;
     let mut at = at + 1;
     loop {
         at = plain(bytes, at);
         match bytes.get(at) {
-            Some(b'"') => return Ok(at + 1),
+            Some(b'"') => {
+                seen.long |= at - begin > LONG_BYTES;
+                return Ok(at + 1);
+            }
             Some(b'\\') => at = escape(bytes, at + 1, seen)?,
             Some(_) => return Err(Fault::Malformed),
-            None => return Err(Fault::Torn),
+            None => {
+                seen.long |= at - begin > LONG_BYTES;
+                return Err(Fault::Torn);
+            }
         }
     }
 }

@@ -297,8 +297,9 @@ fn the_format_is_known_by_path_or_shape() {
         ),
         ("/serving-endpoints/llama/invocations", "{}", true),
         ("/llm", answer, true),
-        ("/v1/messages", "{}", false),
-        ("/api/chat", "{}", false),
+        ("/v1/messages", "{}", true),
+        ("/v1/threads/t/messages", "{}", false),
+        ("/chat", "{}", false),
     ] {
         let decoded = Decoded::of(&exchange(path, body, answer));
         assert_eq!(

@@ -28,10 +28,18 @@ fn a_body_is_shown_by_what_it_is() {
     );
     check("text/plain", b"two\n\"lines\"", r#""two\n\"lines\"""#, &[]);
     check("text/plain", b"{not json", r#""{not json""#, &[]);
-    check("application/x-ndjson", b"{}\n{}\n", r#""{}\n{}\n""#, &[]);
+    check("application/x-ndjson", b"{}\n\n[1]\n", "[{},[1]]", &[]);
+    check("application/x-ndjson", b"{}\n{\n", r#""{}\n{\n""#, &[]);
+    check("", b"{\"a\":1}\n{\"a\":2}", r#"[{"a":1},{"a":2}]"#, &[]);
     check(JSON, b"\xef\xbb\xbf{}", "{}", &[]);
     check(JSON, b"", "-", &[]);
     check("text/event-stream", b"data: x\n\n", r#""data: x\n\n""#, &[]);
+    check(
+        "text/event-stream",
+        b"event: tick\ndata: {\"n\":1}\n\ndata: end\n\n",
+        r#"[{"event":"tick","data":{"n":1}},{"data":"end"}]"#,
+        &[],
+    );
 }
 
 #[test]
@@ -90,6 +98,17 @@ fn what_is_not_text_is_named_by_its_hash() {
         b"user=a&password=b",
         "{\"offpath.body\":{\"bytes\":17,\"content_type\":\"application/x-www-form-urlencoded\",\
          \"content\":\"not captured\"}}",
+        &[],
+    );
+}
+
+#[test]
+fn parts_are_named_and_measured_and_not_kept() {
+    let upload = b"--XX\r\nContent-Disposition: form-data; name=\"file\"; filename=\"a.wav\"\r\nContent-Type: audio/wav\r\n\r\nRIFFsecret\r\n--XX--\r\n";
+    check(
+        "multipart/form-data; boundary=XX",
+        upload,
+        r#"{"offpath.body":{"bytes":116,"content_type":"multipart/form-data; boundary=XX","parts":[{"bytes":10,"name":"file","filename":"a.wav","content_type":"audio/wav"}]}}"#,
         &[],
     );
 }

@@ -41,33 +41,70 @@ fn render(trace: &Trace) -> String {
     text.replace(env!("CARGO_PKG_VERSION"), "VERSION")
 }
 
+/// Compares with the file of that name; `UPDATE_GOLDEN=1` writes what was got instead.
 #[track_caller]
-fn check(wire: &str, expect: &str) {
-    let (trace, _) = decode(&parse(wire));
+fn check(name: &str) {
+    let file = |end| format!("{}/tests/data/{name}.{end}", env!("CARGO_MANIFEST_DIR"));
+    let wire = std::fs::read_to_string(file("http")).unwrap();
+    let (trace, defects) = decode(&parse(&wire));
     let got = render(&trace);
+    assert_eq!(defects, []);
+    if std::env::var_os("UPDATE_GOLDEN").is_some() {
+        std::fs::write(file("trace"), &got).unwrap();
+    }
+    let expect = std::fs::read_to_string(file("trace")).unwrap();
     assert_eq!(got, expect, "\n{got}");
 }
 
 #[test]
 fn a_stream_with_tools_is_told_word_for_word() {
-    check(
-        include_str!("../../../tests/data/chat/tools_stream.http"),
-        include_str!("../../../tests/data/chat/tools_stream.trace"),
-    );
+    check("chat/tools_stream");
 }
 
 #[test]
 fn a_frame_is_told_word_for_word() {
-    check(
-        include_str!("../../../tests/data/scoring/dataframe_split.http"),
-        include_str!("../../../tests/data/scoring/dataframe_split.trace"),
-    );
+    check("scoring/dataframe_split");
 }
 
 #[test]
 fn an_error_page_is_told_word_for_word() {
-    check(
-        include_str!("../../../tests/data/generic/html_error.http"),
-        include_str!("../../../tests/data/generic/html_error.trace"),
-    );
+    check("generic/html_error");
+}
+
+#[test]
+fn a_stream_of_messages_is_told_word_for_word() {
+    check("messages/tools_stream");
+}
+
+#[test]
+fn a_stream_of_a_response_is_told_word_for_word() {
+    check("responses/stream");
+}
+
+#[test]
+fn a_stream_of_candidates_is_told_word_for_word() {
+    check("gemini/stream");
+}
+
+#[test]
+fn a_stream_of_turns_is_told_word_for_word() {
+    check("cohere/v2_stream");
+}
+
+#[test]
+fn a_stream_of_lines_is_told_word_for_word() {
+    check("ollama/chat_stream");
+}
+
+#[test]
+fn vectors_are_told_word_for_word() {
+    check("embeddings/two");
+}
+
+/// Answers of `mlflow models serve` 3.17.2, a traceback shortened.
+#[test]
+fn recorded_servers_are_told_word_for_word() {
+    check("scoring/mlflow_serve");
+    check("scoring/mlflow_serve_csv");
+    check("scoring/mlflow_serve_error");
 }

@@ -89,7 +89,8 @@ proptest! {
     }
 }
 
-const TYPES: [&str; 8] = [
+const TYPES: [&str; 9] = [
+    "application/vnd.amazon.eventstream",
     "application/json",
     "text/event-stream",
     "text/csv",
@@ -100,7 +101,22 @@ const TYPES: [&str; 8] = [
     "nonsense",
 ];
 const ENCODINGS: [&str; 6] = ["identity", "gzip", "deflate", "br", "zstd", "br, zstd, x"];
-const PATHS: [&str; 4] = ["/v1/chat/completions", "/invocations", "/x/infer", "/"];
+const PATHS: [&str; 14] = [
+    "/v1/chat/completions",
+    "/v1/completions",
+    "/v1/responses",
+    "/v1/messages",
+    "/v1beta/models/m:streamGenerateContent",
+    "/model/m/converse-stream",
+    "/model/m/invoke-with-response-stream",
+    "/v1/chat",
+    "/v2/chat",
+    "/api/chat",
+    "/v1/embeddings",
+    "/invocations",
+    "/x/infer",
+    "/",
+];
 const SAMPLES: [&str; 3] = [
     r#"{"dataframe_split":{"columns":["a","b"],"data":[[1,"x"],[2,NaN]]}}"#,
     r#"{"model":"m","tools":[{}],"messages":[{"role":"user","content":"\ud83d\ude00"}]}"#,

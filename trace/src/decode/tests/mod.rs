@@ -5,7 +5,11 @@ mod generic;
 mod golden;
 mod hostile;
 mod identity;
+mod infer;
+mod models;
+mod partial;
 mod scoring;
+mod secrets;
 mod spans;
 
 use std::sync::Arc;
@@ -14,6 +18,7 @@ use std::time::{Duration, SystemTime};
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Version};
 
+use super::eventstream::crc;
 use crate::{
     Body, Chunk, Defect, EndReason, Exchange, Ids, KeptBecause, Level, Outcome, Plan, Request,
     Response, Span, SpanId, Text, Timing, Trace, TraceId, Value, decode,
@@ -33,6 +38,8 @@ pub(super) fn exchange(path: &str, request: &str, response: &str) -> Exchange {
         metadata: Vec::new(),
         client_request_id: Vec::new(),
         decoded_max: 8 << 20,
+        redaction: crate::Redaction::default(),
+        statistics: false,
     };
     let at = Duration::from_millis;
     Exchange {
@@ -143,6 +150,27 @@ pub(super) fn headers(pairs: &[(&str, &str)]) -> HeaderMap {
         )
     };
     pairs.iter().map(pair).collect()
+}
+
+/// A frame of Amazon's binary event stream, with string headers.
+pub(super) fn frame_of(headers: &[(&str, &str)], payload: &[u8]) -> Vec<u8> {
+    let mut fields = Vec::new();
+    for (name, value) in headers {
+        fields.push(u8::try_from(name.len()).unwrap());
+        fields.extend_from_slice(name.as_bytes());
+        fields.push(7);
+        fields.extend_from_slice(&u16::try_from(value.len()).unwrap().to_be_bytes());
+        fields.extend_from_slice(value.as_bytes());
+    }
+    let total = 12 + fields.len() + payload.len() + 4;
+    let mut frame = Vec::new();
+    frame.extend_from_slice(&u32::try_from(total).unwrap().to_be_bytes());
+    frame.extend_from_slice(&u32::try_from(fields.len()).unwrap().to_be_bytes());
+    frame.extend_from_slice(&crc(&frame).to_be_bytes());
+    frame.extend_from_slice(&fields);
+    frame.extend_from_slice(payload);
+    frame.extend_from_slice(&crc(&frame).to_be_bytes());
+    frame
 }
 
 /// A whole body of these chunks.

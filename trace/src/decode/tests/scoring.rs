@@ -162,5 +162,50 @@ fn metadata_keeps_shapes_and_no_cells() {
 fn the_protocol_of_kserve_is_not_taken_for_a_frame() {
     let body = r#"{"inputs":[{"name":"x","shape":[1],"datatype":"FP32","data":[1]}]}"#;
     let decoded = Decoded::of(&exchange("/v2/models/m/infer", body, "{}"));
-    assert_eq!(decoded.upstream("mlflow.spanType"), "UNKNOWN");
+    assert_eq!(decoded.root("offpath.input.format"), "open_inference");
+}
+
+#[test]
+fn columns_are_told_by_their_numbers_where_the_route_wants_it() {
+    let split = r#"{"dataframe_split":{"columns":["a","b"],"data":[[1,"x"],[null,"y"],[2.5,null],[NaN,"z"]]}}"#;
+    let like = r#"[{"name":"a","count":4,"nulls":2,"min":1,"max":2.5,"mean":1.75},{"name":"b","count":4,"nulls":1}]"#;
+    for (content_type, body, expect) in [
+        ("application/json", split, like),
+        (
+            "application/json",
+            r#"{"dataframe_records":[{"a":1,"b":"x"},{"b":null},{"b":"z","a":3}]}"#,
+            r#"[{"name":"a","count":2,"nulls":0,"min":1,"max":3,"mean":2},{"name":"b","count":3,"nulls":1}]"#,
+        ),
+        (
+            "application/json",
+            r#"{"inputs":{"a":[1,-1]}}"#,
+            r#"[{"name":"a","count":2,"nulls":0,"min":-1,"max":1,"mean":0}]"#,
+        ),
+        (
+            "application/json",
+            r#"{"instances":[[[1,2],[3,4]],[[5,6],[7,8]]]}"#,
+            r#"[{"count":4,"nulls":0,"min":1,"max":6,"mean":3.5},{"count":4,"nulls":0,"min":3,"max":8,"mean":5.5}]"#,
+        ),
+        (
+            "text/csv",
+            "a,b\n1,x\n,y\n3,z\n",
+            r#"[{"name":"a","count":3,"nulls":1,"min":1,"max":3,"mean":2},{"name":"b","count":3,"nulls":0}]"#,
+        ),
+    ] {
+        let asked = |statistics| {
+            exchange("/invocations", body, r#"{"predictions":[1,2]}"#)
+                .request_header("content-type", content_type)
+                .plan(|plan| plan.statistics = statistics)
+        };
+        let decoded = Decoded::of(&asked(true));
+        decoded.check_root(&[
+            ("offpath.input.statistics", expect),
+            (
+                "offpath.output.statistics",
+                r#"[{"count":2,"nulls":0,"min":1,"max":2,"mean":1.5}]"#,
+            ),
+        ]);
+        let decoded = Decoded::of(&asked(false));
+        decoded.check_root(&[("offpath.input.statistics", "-")]);
+    }
 }

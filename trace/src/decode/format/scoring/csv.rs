@@ -1,12 +1,13 @@
 //! Frames in CSV (RFC 4180), first line the names.
 
 use crate::decode::body::{Document, Shape};
+use crate::decode::format::statistics::column;
 
 use super::types::Type;
 use super::{COLUMNS_MAX, Frame, ROWS_LOOKED_AT, tabular};
 
 /// The frame in a CSV body.
-pub(super) fn frame(document: &Document) -> Option<Frame> {
+pub(super) fn frame(document: &Document, statistics: bool) -> Option<Frame> {
     if !matches!(document.shape, Shape::Text) {
         return None;
     }
@@ -18,11 +19,19 @@ pub(super) fn frame(document: &Document) -> Option<Frame> {
     let columns = tabular::names(cells(header).map(unquoted));
     let mut types = vec![Type::Null; width.min(COLUMNS_MAX)];
     let mut count = 0;
+    let mut columns_like = Vec::new();
     while !rest.is_empty() {
         let record = next_record(&mut rest);
         if count < ROWS_LOOKED_AT {
             for (column, cell) in types.iter_mut().zip(cells(record)) {
                 *column = column.and(Type::of_csv(&unquoted(cell)));
+            }
+        }
+        if statistics && !record.is_empty() {
+            for (at, cell) in cells(record).enumerate().take(COLUMNS_MAX) {
+                if let Some(like) = column(&mut columns_like, at, COLUMNS_MAX) {
+                    like.add_text(&unquoted(cell));
+                }
             }
         }
         count += usize::from(!record.is_empty());
@@ -32,6 +41,8 @@ pub(super) fn frame(document: &Document) -> Option<Frame> {
         shape: vec![(!document.cut).then_some(count), Some(width)],
         types: types.into_iter().map(Type::as_str).collect(),
         columns,
+        statistics: columns_like,
+        ..Frame::default()
     })
 }
 

@@ -10,9 +10,10 @@ mod types;
 use crate::Exchange;
 use crate::decode::body::{Document, Media};
 use crate::decode::content;
+use crate::decode::defect::Notes;
 
-use super::Reading;
 use super::frame::{Frame, INPUT, OUTPUT};
+use super::{Reading, llm};
 
 /// Keys of which a scoring request has one.
 pub(super) const KEYS: [&str; 4] = [
@@ -32,16 +33,25 @@ const COLUMN_BYTES_MAX: usize = 16 * 1024;
 const ROWS_LOOKED_AT: usize = 16;
 
 /// Reads both bodies.
-pub(super) fn read(exchange: &Exchange, request: &Document, response: &Document) -> Reading {
+pub(super) fn read(
+    exchange: &Exchange,
+    request: &Document,
+    response: &Document,
+    notes: &mut Notes,
+) -> Reading {
+    let statistics = exchange.plan.statistics;
     let input = match request.media {
-        Media::Csv => csv::frame(request),
-        _ => KEYS.iter().find_map(|key| tabular::frame(request, key)),
+        Media::Csv => csv::frame(request, statistics),
+        _ => KEYS
+            .iter()
+            .find_map(|key| tabular::frame(request, key, statistics)),
     };
-    let output = tabular::frame(response, "predictions");
-    let mut reading = Reading::of_request(exchange, request, input.as_ref());
-    reading.outputs = content::of(response, exchange.plan.level, output.as_ref());
+    let output = tabular::frame(response, "predictions", statistics);
+    let mut reading = Reading::of_request(exchange, request, input.as_ref(), notes);
+    reading.outputs = content::of(response, &exchange.plan, output.as_ref(), notes);
     reading.root_type = "CHAIN";
     reading.upstream_type = "TASK";
+    reading.in_band_error = llm::refusal(exchange, response);
     for (frame, names) in [(&input, &INPUT), (&output, &OUTPUT)] {
         if let Some(frame) = frame {
             frame.put(names, &mut reading.shared);

@@ -1,6 +1,7 @@
 //! Frames and tensors in JSON.
 
 use crate::decode::body::Document;
+use crate::decode::format::statistics::{Statistic, column};
 use crate::decode::json::{Kind, Member, Outline, Raw};
 use crate::decode::text;
 
@@ -15,14 +16,20 @@ const AXES_MAX: usize = 8;
 
 /// What stands under `key` of a JSON body, if it is there. Predictions may be the whole body,
 /// as MLflow 1 sent them.
-pub(super) fn frame(document: &Document, key: &'static str) -> Option<Frame> {
+pub(super) fn frame(document: &Document, key: &'static str, statistics: bool) -> Option<Frame> {
     let outline = document.outline()?;
     let bytes = &document.bytes;
     if key == "predictions" && outline.kind == Kind::Array {
         let whole = outline.fault.is_none().then_some(outline.len);
+        let list = Raw(bytes.trim_ascii());
         return Some(Frame {
             format: key,
-            ..rows(Raw(bytes.trim_ascii()), whole)
+            statistics: if statistics {
+                of_rows(list)
+            } else {
+                Vec::new()
+            },
+            ..rows(list, whole)
         });
     }
     let member = outline.member(bytes, key)?;
@@ -34,7 +41,69 @@ pub(super) fn frame(document: &Document, key: &'static str) -> Option<Frame> {
         _ => Frame::default(),
     };
     frame.format = key;
+    if statistics {
+        frame.statistics = match (key, value.kind()) {
+            ("dataframe_split", _) => {
+                let data = outline.inner(bytes, "dataframe_split", "data");
+                data.and_then(|data| data.raw(bytes))
+                    .map_or_else(Vec::new, of_rows)
+            }
+            (_, Kind::Object) => of_named(outline, bytes, key),
+            _ => of_rows(value),
+        };
+    }
     Some(frame)
+}
+
+/// What the columns of rows are like.
+fn of_rows(list: Raw<'_>) -> Vec<Statistic> {
+    let mut columns = Vec::new();
+    let mut keys: Vec<&[u8]> = Vec::new();
+    for row in list.elements() {
+        match row.kind() {
+            Kind::Array => {
+                for (at, cell) in row.elements().enumerate().take(COLUMNS_MAX) {
+                    if let Some(like) = column(&mut columns, at, COLUMNS_MAX) {
+                        like.add(cell);
+                    }
+                }
+            }
+            Kind::Object => {
+                for (place, (key, cell)) in row.entries().enumerate().take(COLUMNS_MAX) {
+                    // Rows have their cells in one order, as a rule.
+                    let here = keys.get(place).is_some_and(|known| *known == key);
+                    let known = || keys.iter().position(|known| *known == key);
+                    let at = if here { Some(place) } else { known() };
+                    let at = at.unwrap_or(keys.len());
+                    if at == keys.len() && at < COLUMNS_MAX {
+                        keys.push(key);
+                    }
+                    if let Some(like) = column(&mut columns, at, COLUMNS_MAX) {
+                        like.add(cell);
+                    }
+                }
+            }
+            _ => {
+                if let Some(like) = column(&mut columns, 0, COLUMNS_MAX) {
+                    like.add(row);
+                }
+            }
+        }
+    }
+    columns
+}
+
+/// What columns that are given by name are like.
+fn of_named(outline: &Outline, bytes: &[u8], key: &str) -> Vec<Statistic> {
+    let members = outline.inner_members(bytes, key).take(COLUMNS_MAX);
+    let like = |member: &Member| {
+        let mut like = Statistic::default();
+        if let Some(values) = member.raw(bytes) {
+            like.add(values);
+        }
+        like
+    };
+    members.map(like).collect()
 }
 
 /// `{"columns": [...], "index": [...], "data": [[...], ...]}`.

@@ -1,9 +1,10 @@
 //! An object that comes in pieces: each member by its own rule.
 //!
-//! Text grows, lists grow, objects merge, and what names a thing is said once. So a member that
-//! an upstream adds tomorrow is joined like those of today.
+//! Lists grow and objects merge. Of an API that sends deltas all text grows, and what names a
+//! thing is said once, so a member that an upstream adds tomorrow is joined like those of today;
+//! of one whose pieces are whole answers, only what is known to be generated grows.
 
-use crate::decode::defect::{Defect, Defects};
+use crate::decode::defect::{Defect, Notes};
 use crate::decode::json::{Kind, Raw};
 
 /// Members of one object beyond this many are passed over.
@@ -27,11 +28,34 @@ const NAMES: [&str; 8] = [
     "object",
 ];
 
+/// Texts that grow where the pieces are not deltas.
+const GROWING: [&str; 8] = [
+    "completion",
+    "content",
+    "generation",
+    "outputText",
+    "reasoning",
+    "response",
+    "text",
+    "thinking",
+];
+
 /// The members of one object, in the order of their coming.
 #[derive(Debug, Default)]
-pub(super) struct Members {
+pub(in crate::decode::format) struct Members {
     list: Vec<(Box<[u8]>, Part)>,
     depth: u8,
+    rule: Rule,
+}
+
+/// Which texts grow.
+#[derive(Clone, Copy, Debug, Default)]
+enum Rule {
+    /// All but names.
+    #[default]
+    Deltas,
+    /// Those of [`GROWING`]; of the others the last stands.
+    Answers,
 }
 
 /// One member's value so far.
@@ -55,47 +79,63 @@ struct Call {
 }
 
 impl Members {
-    /// Adds what an object says; of anything else, nothing.
-    pub(super) fn merge(&mut self, object: Raw<'_>, defects: &mut Defects) {
-        for (key, value) in object.entries() {
-            self.merge_one(key, value, defects);
+    /// Of an API whose pieces are answers, each with more of the text.
+    pub(in crate::decode::format) fn of_answers() -> Self {
+        Self {
+            rule: Rule::Answers,
+            ..Self::default()
         }
     }
 
-    /// Adds one member.
-    pub(super) fn merge_one(&mut self, key: &[u8], value: Raw<'_>, defects: &mut Defects) {
-        let depth = self.depth + 1;
+    /// Adds what an object says; of anything else, nothing. Whether it was content.
+    pub(in crate::decode::format) fn merge(&mut self, object: Raw<'_>, notes: &mut Notes) -> bool {
+        let mut content = false;
+        for (key, value) in object.entries() {
+            content |= self.merge_one(key, value, notes);
+        }
+        content
+    }
+
+    /// Adds one member. Whether it was content.
+    pub(in crate::decode::format) fn merge_one(
+        &mut self,
+        key: &[u8],
+        value: Raw<'_>,
+        notes: &mut Notes,
+    ) -> bool {
+        let (depth, rule) = (self.depth + 1, self.rule);
         let Some(at) = self.list.iter().position(|(known, _)| **known == *key) else {
             if self.list.len() >= MEMBERS_MAX {
-                return defects.note(Defect::TooManyParts);
+                notes.note(Defect::TooManyParts);
+                return false;
             }
-            let mut part = Part::fit(key, value, depth);
-            part.add(key, value, defects);
+            let mut part = Part::fit(key, value, depth, rule);
+            let content = part.add(key, value, rule, notes);
             self.list.push((key.into(), part));
-            return;
+            return content;
         };
         let Some((_, part)) = self.list.get_mut(at) else {
-            return;
+            return false;
         };
         if matches!(part, Part::Last(_)) && value.kind() != Kind::Null {
             // A `null` came first, as OpenAI's first delta has it.
-            *part = Part::fit(key, value, depth);
+            *part = Part::fit(key, value, depth, rule);
         }
-        part.add(key, value, defects);
+        part.add(key, value, rule, notes)
     }
 
-    pub(super) fn is_empty(&self) -> bool {
+    pub(in crate::decode::format) fn is_empty(&self) -> bool {
         self.list.is_empty()
     }
 
-    pub(super) fn has(&self, key: &str) -> bool {
+    pub(in crate::decode::format) fn has(&self, key: &str) -> bool {
         self.list
             .iter()
             .any(|(known, _)| **known == *key.as_bytes())
     }
 
     /// A text member, as between its quotes.
-    pub(super) fn text(&self, key: &str) -> Option<&[u8]> {
+    pub(in crate::decode::format) fn text(&self, key: &str) -> Option<&[u8]> {
         self.list.iter().find_map(|(known, part)| match part {
             Part::Text(text) if **known == *key.as_bytes() => Some(&**text),
             _ => None,
@@ -103,7 +143,7 @@ impl Members {
     }
 
     /// Appends the members, without braces.
-    pub(super) fn write(&self, json: &mut Vec<u8>) {
+    pub(in crate::decode::format) fn write(&self, json: &mut Vec<u8>) {
         for (at, (key, part)) in self.list.iter().enumerate() {
             if at > 0 {
                 json.push(b',');
@@ -118,7 +158,7 @@ impl Members {
 
 impl Part {
     /// An empty part of the kind that `value` is a piece of.
-    fn fit(key: &[u8], value: Raw<'_>, depth: u8) -> Self {
+    fn fit(key: &[u8], value: Raw<'_>, depth: u8, rule: Rule) -> Self {
         match value.kind() {
             Kind::String => Self::Text(Vec::new()),
             Kind::Array if key == b"tool_calls" && depth == 1 => Self::Calls(Vec::new()),
@@ -126,18 +166,32 @@ impl Part {
             Kind::Object if depth < DEPTH_MAX => Self::Object(Members {
                 list: Vec::new(),
                 depth,
+                rule,
             }),
             _ => Self::Last(Vec::new()),
         }
     }
 
-    fn add(&mut self, key: &[u8], value: Raw<'_>, defects: &mut Defects) {
+    /// Adds a piece. Whether it was content: something that a model generates.
+    fn add(&mut self, key: &[u8], value: Raw<'_>, rule: Rule, notes: &mut Notes) -> bool {
         match self {
             Self::Text(text) => {
-                let once = || NAMES.iter().any(|name| name.as_bytes() == key);
-                if text.is_empty() || !once() {
-                    text.extend_from_slice(value.quoted().unwrap_or_default());
+                let piece = value.quoted().unwrap_or_default();
+                let among = |list: &[&str]| list.iter().any(|name| name.as_bytes() == key);
+                let grows = match rule {
+                    Rule::Deltas => !among(&NAMES),
+                    Rule::Answers => among(&GROWING),
+                };
+                match rule {
+                    _ if grows => text.extend_from_slice(piece),
+                    Rule::Deltas if !text.is_empty() => {}
+                    _ if piece.is_empty() => {}
+                    _ => {
+                        text.clear();
+                        text.extend_from_slice(piece);
+                    }
                 }
+                grows && !piece.is_empty()
             }
             Self::List(list) => {
                 let inner = value
@@ -149,16 +203,21 @@ impl Part {
                     list.push(b',');
                 }
                 list.extend_from_slice(inner);
+                !inner.is_empty()
             }
-            Self::Object(members) => members.merge(value, defects),
+            Self::Object(members) => members.merge(value, notes),
             Self::Calls(calls) => {
+                let mut content = false;
                 for call in value.elements() {
-                    add_call(calls, call, defects);
+                    add_call(calls, call, notes);
+                    content = true;
                 }
+                content
             }
             Self::Last(last) => {
                 last.clear();
                 last.extend_from_slice(value.0);
+                false
             }
         }
     }
@@ -196,7 +255,7 @@ impl Part {
 
 /// A piece belongs to the last call of its index, or to the last call where it names none. A
 /// new id begins a call even so: some upstreams number all parallel calls 0.
-fn add_call(calls: &mut Vec<Call>, piece: Raw<'_>, defects: &mut Defects) {
+fn add_call(calls: &mut Vec<Call>, piece: Raw<'_>, notes: &mut Notes) {
     let index = piece.get("index").and_then(Raw::integer);
     let id = piece
         .get("id")
@@ -216,18 +275,18 @@ fn add_call(calls: &mut Vec<Call>, piece: Raw<'_>, defects: &mut Defects) {
             calls.push(Call {
                 index,
                 members: Members {
-                    list: Vec::new(),
                     depth: 1,
+                    ..Members::default()
                 },
             });
             calls.len() - 1
         }
-        None => return defects.note(Defect::TooManyParts),
+        None => return notes.note(Defect::TooManyParts),
     };
     let Some(call) = calls.get_mut(at) else {
         return;
     };
     for (key, value) in piece.entries().filter(|(key, _)| *key != b"index") {
-        call.members.merge_one(key, value, defects);
+        call.members.merge_one(key, value, notes);
     }
 }

@@ -19,7 +19,7 @@ pub(super) struct Provider {
 }
 
 /// By the host's name; what begins with a dot or a dash ends it.
-const BY_HOST: [(&str, Provider); 17] = [
+const BY_HOST: [(&str, Provider); 24] = [
     ("api.openai.com", named("openai", "openai")),
     (".openai.azure.com", named("azure.ai.openai", "azure")),
     (
@@ -40,6 +40,19 @@ const BY_HOST: [(&str, Provider); 17] = [
         "aiplatform.googleapis.com",
         named("gcp.vertex_ai", "vertex_ai"),
     ),
+    (
+        "-aiplatform.googleapis.com",
+        named("gcp.vertex_ai", "vertex_ai"),
+    ),
+    ("api.cohere.com", named("cohere", "cohere")),
+    ("api.cohere.ai", named("cohere", "cohere")),
+    ("api.writer.com", named("writer", "writer")),
+    ("api.voyageai.com", named("voyageai", "voyage")),
+    (
+        ".api.cognitive.microsoft.com",
+        named("azure.ai.openai", "azure"),
+    ),
+    ("api.cerebras.ai", named("cerebras", "cerebras")),
     ("openrouter.ai", named("openrouter", "openrouter")),
     ("api.together.xyz", named("together_ai", "together_ai")),
     ("api.fireworks.ai", named("fireworks_ai", "fireworks_ai")),
@@ -49,7 +62,11 @@ const BY_HOST: [(&str, Provider); 17] = [
 ];
 
 /// By a response header that no one else sends.
-const BY_HEADER: [(&str, Provider); 4] = [
+const BY_HEADER: [(&str, Provider); 5] = [
+    (
+        "anthropic-ratelimit-requests-limit",
+        named("anthropic", "anthropic"),
+    ),
     ("openai-version", named("openai", "openai")),
     ("x-groq-region", named("groq", "groq")),
     ("mistral-correlation-id", named("mistral_ai", "mistral")),
@@ -64,6 +81,7 @@ const fn named(otel: &'static str, mlflow: &'static str) -> Provider {
 pub(super) fn of(exchange: &Exchange) -> Option<Provider> {
     let headers = exchange.response.as_ref().map(|response| &response.headers);
     by_host(&exchange.request)
+        .or_else(|| bedrock(exchange))
         .or_else(|| by_path(exchange.request.uri.path()))
         .or_else(|| headers.and_then(by_header))
 }
@@ -78,6 +96,20 @@ fn by_host(request: &Request) -> Option<Provider> {
     BY_HOST
         .iter()
         .find_map(|(name, provider)| fits(name).then_some(*provider))
+}
+
+/// Bedrock's hosts name a region, and its responses what they cost.
+fn bedrock(exchange: &Exchange) -> Option<Provider> {
+    let host = url::server(&exchange.request).map(|(host, _)| host.to_ascii_lowercase());
+    let named_so = host.is_some_and(|host| {
+        host.starts_with("bedrock-runtime") && host.ends_with(".amazonaws.com")
+    });
+    let counted = exchange.response.as_ref().is_some_and(|response| {
+        let headers = &response.headers;
+        headers.contains_key("x-amzn-bedrock-invocation-latency")
+            || headers.contains_key("x-amzn-bedrock-input-token-count")
+    });
+    (named_so || counted).then(|| named("aws.bedrock", "bedrock"))
 }
 
 fn by_path(path: &str) -> Option<Provider> {

@@ -1,0 +1,262 @@
+//! One exchange of hostile bytes, and what must hold of its trace.
+
+use std::sync::{Arc, OnceLock};
+use std::time::{Duration, SystemTime};
+
+use bytes::Bytes;
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Version};
+use offpath_trace::{
+    Body, Chunk, EndReason, Exchange, Ids, KeptBecause, Level, Outcome, PatternRule, Plan,
+    Redaction, Request, Response, Rules, SpanId, Timing, Trace, TraceId, Value, decode,
+};
+
+/// At most this much of a body is unpacked.
+const DECODED_MAX: usize = 256 * 1024;
+
+/// What a trace holds beyond a multiple of the bodies.
+const OVERHEAD_BYTES: usize = 512 * 1024;
+
+/// An address that no trace may hold.
+pub const PLANTED: &str = " planted@secret.example ";
+
+/// One of each API.
+pub const PATHS: [&str; 14] = [
+    "/v1/chat/completions",
+    "/v1/completions",
+    "/v1/responses",
+    "/v1/messages",
+    "/v1beta/models/m:streamGenerateContent",
+    "/model/m/converse-stream",
+    "/model/m/invoke-with-response-stream",
+    "/v1/chat",
+    "/v2/chat",
+    "/api/chat",
+    "/v1/embeddings",
+    "/invocations",
+    "/v2/models/m/infer",
+    "/x",
+];
+
+/// One of each kind of body.
+pub const TYPES: [&str; 9] = [
+    "application/json",
+    "text/event-stream",
+    "application/x-ndjson",
+    "application/vnd.amazon.eventstream",
+    "application/grpc",
+    "multipart/form-data; boundary=X",
+    "text/csv",
+    "text/plain",
+    "application/octet-stream",
+];
+
+/// What an exchange is made of.
+pub struct Case<'a> {
+    /// The request's path.
+    pub path: &'a str,
+    /// The request's `content-type`.
+    pub request_type: &'a str,
+    /// The response's.
+    pub response_type: &'a str,
+    /// The response's `content-encoding`; none where it is empty.
+    pub coding: &'a str,
+    /// `inference-header-content-length` of both.
+    pub header_length: Option<usize>,
+    /// The request's body.
+    pub request: &'a [u8],
+    /// The response's.
+    pub response: &'a [u8],
+    /// Whether more of the response passed than was kept.
+    pub cut: bool,
+}
+
+impl Default for Case<'_> {
+    fn default() -> Self {
+        Self {
+            path: "/x",
+            request_type: "application/json",
+            response_type: "application/json",
+            coding: "",
+            header_length: None,
+            request: b"",
+            response: b"",
+            cut: false,
+        }
+    }
+}
+
+/// One of several, by the first byte.
+pub fn pick<'a>(data: &[u8], of: &[&'a str]) -> &'a str {
+    let at = data.first().map_or(0, |byte| usize::from(*byte));
+    of.get(at % of.len()).copied().unwrap_or("/")
+}
+
+/// The rest.
+pub fn body(data: &[u8]) -> &[u8] {
+    data.get(1..).unwrap_or_default()
+}
+
+/// Decodes, and checks that the trace is bounded and that its JSON is JSON.
+pub fn check(case: &Case<'_>) {
+    for statistics in [false, true] {
+        let (trace, _) = decode(&exchange(case, Redaction::default(), statistics));
+        check_sound(case, &trace);
+    }
+}
+
+/// As [`check`], and that the planted address is nowhere.
+pub fn check_planted(case: &Case<'_>) {
+    static RULES: OnceLock<Redaction> = OnceLock::new();
+    let redaction = RULES.get_or_init(|| {
+        let rules = Rules {
+            fields: vec!["/a".into(), "/*/b".into()],
+            patterns: vec![PatternRule::Named("email".into())],
+            ..Rules::default()
+        };
+        Redaction::new(&rules).unwrap_or_default()
+    });
+    let (trace, _) = decode(&exchange(case, redaction.clone(), false));
+    check_sound(case, &trace);
+    let shown = format!("{trace:?}");
+    assert!(!shown.contains(PLANTED.trim()), "{shown}");
+}
+
+fn check_sound(case: &Case<'_>, trace: &Trace) {
+    let mut held = 0;
+    for (key, value) in trace.spans.iter().flat_map(|span| &span.attributes) {
+        held += match value {
+            Value::Text(text) => {
+                let text = text.as_str();
+                let is_json = matches!(&**key, "mlflow.spanInputs" | "mlflow.spanOutputs");
+                // `NaN`, as Python writes it, is let pass.
+                let python = text.contains("NaN") || text.contains("Infinity");
+                if is_json && !python {
+                    let parsed = serde_json::from_str::<&serde_json::value::RawValue>(text);
+                    assert!(parsed.is_ok(), "{key}: {text}");
+                }
+                text.len()
+            }
+            Value::Texts(list) => list.iter().map(|text| text.as_str().len()).sum(),
+            _ => 8,
+        };
+    }
+    let bound = 24 * (case.request.len() + case.response.len() + DECODED_MAX) + OVERHEAD_BYTES;
+    assert!(held <= bound, "{held} bytes of at most {bound}");
+}
+
+/// The bytes as frames of Amazon's stream, with lengths and checksums that are right.
+pub fn framed(data: &[u8]) -> Vec<u8> {
+    let crc = |bytes: &[u8]| {
+        let mut crc = flate2::Crc::new();
+        crc.update(bytes);
+        crc.sum().to_be_bytes()
+    };
+    let mut stream = Vec::new();
+    for piece in data.split(|byte| *byte == b'\n') {
+        let (headers, payload) = piece.split_at(piece.len() / 2);
+        let total = u32::try_from(piece.len() + 16).unwrap_or(u32::MAX);
+        let headers_len = u32::try_from(headers.len()).unwrap_or(u32::MAX);
+        let mut frame = [total.to_be_bytes(), headers_len.to_be_bytes()].concat();
+        frame.extend_from_slice(&crc(&frame));
+        frame.extend_from_slice(headers);
+        frame.extend_from_slice(payload);
+        frame.extend_from_slice(&crc(&frame));
+        stream.extend_from_slice(&frame);
+    }
+    stream
+}
+
+fn exchange(case: &Case<'_>, redaction: Redaction, statistics: bool) -> Exchange {
+    let at = Duration::from_millis;
+    Exchange {
+        plan: Arc::new(plan(redaction, statistics)),
+        ids: Ids {
+            trace_id: TraceId::from_random(7),
+            root: SpanId::from_random(1),
+            upstream: SpanId::from_random(2),
+            parent: None,
+            caller: None,
+        },
+        kept: Some(KeptBecause::Ratio),
+        weight: None,
+        request_id: "r".into(),
+        request: Request {
+            method: Method::POST,
+            uri: case.path.parse().unwrap_or_default(),
+            version: Version::HTTP_11,
+            headers: headers(case.request_type, "", case.header_length),
+            tls: false,
+            client: None,
+            body: whole(case.request, false),
+        },
+        response: Some(Response {
+            status: StatusCode::OK,
+            headers: headers(case.response_type, case.coding, case.header_length),
+            from_upstream: true,
+            body: whole(case.response, case.cut),
+            trailers: None,
+        }),
+        timing: Timing {
+            start: SystemTime::UNIX_EPOCH,
+            upstream_start: Some(at(1)),
+            request_end: Some(at(2)),
+            response_head: Some(at(3)),
+            first_byte: Some(at(4)),
+            end: at(9),
+            overhead_head: at(0),
+            overhead_body: at(0),
+            connect: at(0),
+            attempts: 1,
+        },
+        outcome: Outcome {
+            end: EndReason::Complete,
+            error: None,
+            upstream: None,
+        },
+        charge: None,
+    }
+}
+
+fn plan(redaction: Redaction, statistics: bool) -> Plan {
+    Plan {
+        index: 0,
+        route: "fuzz".into(),
+        name: "fuzz".into(),
+        level: Level::Full,
+        join: false,
+        user: Vec::new(),
+        session: Vec::new(),
+        tags: Vec::new(),
+        metadata: Vec::new(),
+        client_request_id: Vec::new(),
+        redaction,
+        statistics,
+        decoded_max: DECODED_MAX,
+    }
+}
+
+fn headers(content_type: &str, coding: &str, length: Option<usize>) -> HeaderMap {
+    let length = length.map(|length| length.to_string()).unwrap_or_default();
+    let pairs = [
+        ("content-type", content_type),
+        ("content-encoding", coding),
+        ("inference-header-content-length", &length),
+    ];
+    let set = pairs.into_iter().filter(|(_, value)| !value.is_empty());
+    set.filter_map(|(name, value)| {
+        let name = HeaderName::from_static(name);
+        Some((name, HeaderValue::from_str(value).ok()?))
+    })
+    .collect()
+}
+
+fn whole(bytes: &[u8], cut: bool) -> Body {
+    Body {
+        chunks: vec![Chunk {
+            at: Duration::ZERO,
+            bytes: Bytes::copy_from_slice(bytes),
+        }],
+        bytes: bytes.len() as u64 + u64::from(cut),
+        truncated: cut,
+    }
+}

@@ -1,0 +1,193 @@
+//! The Open Inference Protocol, version 2, as KServe, Triton and MLServer speak it: named
+//! tensors in JSON, or, by the binary extension, in bytes after the JSON.
+
+use std::fmt::Write;
+
+use bytes::Bytes;
+use sha2::{Digest, Sha256};
+
+use crate::decode::body::{Document, Tail};
+use crate::decode::content;
+use crate::decode::defect::Notes;
+use crate::decode::json::Raw;
+use crate::decode::{text, url};
+use crate::{Exchange, Text};
+
+use super::frame::{Frame, INPUT, OUTPUT};
+use super::llm::{Fields, push_member};
+use super::statistics::Statistic;
+use super::{Reading, full};
+
+/// Tensors beyond this many are counted, not named.
+const TENSORS_MAX: usize = 256;
+
+/// Axes beyond this many are not listed.
+const AXES_MAX: usize = 16;
+
+/// A tensor's name is cut to this many bytes.
+const NAME_BYTES_MAX: usize = 256;
+
+/// The types that the protocol has.
+const TYPES: [&str; 14] = [
+    "BOOL", "UINT8", "UINT16", "UINT32", "UINT64", "INT8", "INT16", "INT32", "INT64", "FP16",
+    "FP32", "FP64", "BYTES", "BF16",
+];
+
+/// Whether a list under `inputs` or `outputs` is one of tensors.
+pub(super) fn is_tensors(list: Raw<'_>) -> bool {
+    let first = list.elements().next();
+    first.is_some_and(|tensor| {
+        tensor.get("name").is_some()
+            && (tensor.get("datatype").is_some() || tensor.get("shape").is_some())
+    })
+}
+
+/// Reads both bodies.
+pub(super) fn read(
+    exchange: &Exchange,
+    request: &Document,
+    response: &Document,
+    notes: &mut Notes,
+) -> Reading {
+    let (asked, answered) = (Fields::of(request), Fields::of(response));
+    let statistics = exchange.plan.statistics;
+    let input = frame(request, &asked, "inputs", statistics);
+    let output = frame(response, &answered, "outputs", statistics);
+    let mut reading = Reading::of_request(exchange, request, input.as_ref(), notes);
+    reading.outputs = content::of(response, &exchange.plan, output.as_ref(), notes);
+    for (document, side) in [
+        (request, &mut reading.inputs),
+        (response, &mut reading.outputs),
+    ] {
+        if let (Some(tail), Some(json)) = (&document.tail, side.as_ref())
+            && full(exchange)
+        {
+            *side = with_tail(json, tail).or(side.take());
+        }
+    }
+    reading.root_type = "CHAIN";
+    reading.upstream_type = "TASK";
+    let model = url::model(exchange.request.uri.path());
+    reading.upstream_name = model.as_ref().map(|model| format!("infer {model}"));
+    let versions = answered.get("model_version").and_then(Raw::text);
+    let version = versions.map(|version| text::cut(&version, NAME_BYTES_MAX).to_owned());
+    reading.shared.put_some("offpath.model.name", model);
+    reading.shared.put_some("offpath.model.version", version);
+    for (frame, names) in [(&input, &INPUT), (&output, &OUTPUT)] {
+        if let Some(frame) = frame {
+            frame.put(names, &mut reading.shared);
+        }
+    }
+    let error = answered.get("error").and_then(Raw::text);
+    reading.in_band_error = error.map(|words| match full(exchange) {
+        true => text::cut(&words, NAME_BYTES_MAX).to_owned(),
+        false => String::new(),
+    });
+    reading
+}
+
+/// The tensors of one side.
+fn frame(document: &Document, fields: &Fields<'_>, key: &str, statistics: bool) -> Option<Frame> {
+    let list = fields.get(key).filter(|list| is_tensors(*list))?;
+    let mut frame = Frame {
+        format: match document.tail {
+            Some(_) => "open_inference_binary",
+            None => "open_inference",
+        },
+        ..Frame::default()
+    };
+    let mut rest: &[u8] = document.tail.as_ref().map_or(&[], |tail| &tail.bytes);
+    for tensor in list.elements().take(TENSORS_MAX) {
+        let name = tensor.get("name").and_then(Raw::text).unwrap_or_default();
+        frame
+            .columns
+            .push(text::cut(&name, NAME_BYTES_MAX).to_owned());
+        let kind = tensor
+            .get("datatype")
+            .and_then(Raw::text)
+            .unwrap_or_default();
+        let known = TYPES.iter().find(|known| **known == kind);
+        frame.types.push(known.copied().unwrap_or("unknown"));
+        let axes = tensor.get("shape").into_iter().flat_map(Raw::elements);
+        let axis = |axis: Raw<'_>| usize::try_from(axis.integer()?).ok();
+        frame.tensors.push(axes.take(AXES_MAX).map(axis).collect());
+        if statistics {
+            frame.statistics.push(like(tensor, &kind, &mut rest));
+        }
+    }
+    Some(frame)
+}
+
+/// What a tensor's numbers are like; takes those of a binary one from the bytes that are left.
+fn like(tensor: Raw<'_>, kind: &str, rest: &mut &[u8]) -> Statistic {
+    let mut like = Statistic::default();
+    if let Some(data) = tensor.get("data") {
+        like.add(data);
+        return like;
+    }
+    let size = tensor
+        .get("parameters")
+        .and_then(|parameters| parameters.get("binary_data_size"))
+        .and_then(Raw::integer)
+        .and_then(|size| usize::try_from(size).ok());
+    let (values, tail) = rest.split_at(size.unwrap_or(0).min(rest.len()));
+    *rest = tail;
+    match kind {
+        "FP32" => each(
+            values,
+            |four| f64::from(f32::from_le_bytes(four)),
+            &mut like,
+        ),
+        "FP64" => each(values, f64::from_le_bytes, &mut like),
+        "INT8" => each(
+            values,
+            |[one]| f64::from(i8::from_le_bytes([one])),
+            &mut like,
+        ),
+        "UINT8" | "BOOL" => each(values, |[one]| f64::from(one), &mut like),
+        "INT16" => each(values, |two| f64::from(i16::from_le_bytes(two)), &mut like),
+        "UINT16" => each(values, |two| f64::from(u16::from_le_bytes(two)), &mut like),
+        "INT32" => each(
+            values,
+            |four| f64::from(i32::from_le_bytes(four)),
+            &mut like,
+        ),
+        "UINT32" => each(
+            values,
+            |four| f64::from(u32::from_le_bytes(four)),
+            &mut like,
+        ),
+        "INT64" => each(values, |eight| i64::from_le_bytes(eight) as f64, &mut like),
+        "UINT64" => each(values, |eight| u64::from_le_bytes(eight) as f64, &mut like),
+        // Half floats and strings are not looked at.
+        _ => {}
+    }
+    like
+}
+
+/// Adds every whole value, lowest byte first.
+fn each<const N: usize>(values: &[u8], number: impl Fn([u8; N]) -> f64, like: &mut Statistic) {
+    let (values, _) = values.as_chunks::<N>();
+    for value in values {
+        like.add_number(number(*value));
+    }
+}
+
+/// JSON with a member that tells of the bytes after it.
+fn with_tail(json: &Text, tail: &Tail) -> Option<Text> {
+    let json = json.as_bytes().trim_ascii_end().strip_suffix(b"}")?;
+    let mut whole = json.to_vec();
+    let mut about = format!("{{\"bytes\":{},\"sha256\":\"", tail.bytes.len());
+    for byte in Sha256::digest(&tail.bytes) {
+        let written = write!(about, "{byte:02x}");
+        debug_assert!(written.is_ok(), "a string takes all that is written to it");
+    }
+    about.push_str(if tail.cut {
+        "\",\"truncated\":true}"
+    } else {
+        "\"}"
+    });
+    push_member(&mut whole, "offpath.binary", about.as_bytes());
+    whole.push(b'}');
+    Some(Text::trusted(Bytes::from(whole)))
+}

@@ -1,0 +1,184 @@
+//! Values in JSON by pointer (RFC 6901), masked where they lie.
+//!
+//! A text that is cut is masked as far as it goes: a value that the cut went through is masked
+//! to the end.
+
+use std::sync::Arc;
+
+use crate::decode::json::{Node, Raw, Steps};
+
+use super::{Counts, Mask, RuleError};
+
+/// Pointers of more segments are refused; real bodies are not as deep.
+const SEGMENTS_MAX: usize = 32;
+
+/// One pointer.
+#[derive(Clone, Debug)]
+pub(super) struct Pointer {
+    name: Arc<str>,
+    segments: Vec<Segment>,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+enum Segment {
+    Any,
+    Named(String),
+}
+
+impl Pointer {
+    pub(super) fn parse(text: &str) -> Result<Self, RuleError> {
+        let wrong = || RuleError::Pointer(text.to_owned());
+        let rest = text.strip_prefix('/').ok_or_else(wrong)?;
+        let segment = |segment: &str| match segment {
+            "*" => Segment::Any,
+            _ => Segment::Named(segment.replace("~1", "/").replace("~0", "~")),
+        };
+        let segments: Vec<_> = rest.split('/').map(segment).collect();
+        if segments.len() > SEGMENTS_MAX {
+            return Err(wrong());
+        }
+        Ok(Self {
+            name: text.into(),
+            segments,
+        })
+    }
+}
+
+/// A pointer of which the first segments were met.
+type Live<'a> = (&'a Pointer, usize);
+
+/// The text with what the pointers point at masked; `None` where they point at nothing.
+pub(super) fn masked(
+    text: &[u8],
+    pointers: &[Pointer],
+    mask: &Mask,
+    counts: &mut Counts,
+) -> Option<Vec<u8>> {
+    let mut masked = Masked {
+        text,
+        json: Vec::new(),
+        copied: 0,
+        mask,
+        counts,
+    };
+    let live: Vec<Live<'_>> = pointers.iter().map(|pointer| (pointer, 0)).collect();
+    masked.walk(0, &live);
+    if masked.copied == 0 {
+        return None;
+    }
+    let rest = text.get(masked.copied..).unwrap_or_default();
+    masked.json.extend_from_slice(rest);
+    Some(masked.json)
+}
+
+struct Masked<'a> {
+    text: &'a [u8],
+    json: Vec<u8>,
+    /// How much of the text is in `json`, as it is or masked.
+    copied: usize,
+    mask: &'a Mask,
+    counts: &'a mut Counts,
+}
+
+impl Masked<'_> {
+    /// Goes into the container at `at`: no deeper than the longest pointer.
+    fn walk(&mut self, at: usize, live: &[Live<'_>]) {
+        for node in Steps::new(self.text, at) {
+            let met = |(pointer, depth): &Live<'_>| match pointer.segments.get(*depth) {
+                Some(Segment::Any) => true,
+                Some(Segment::Named(name)) => node.is_named(name),
+                None => false,
+            };
+            let next: Vec<Live<'_>> = live
+                .iter()
+                .filter(|rule| met(rule))
+                .map(|(pointer, depth)| (*pointer, depth + 1))
+                .collect();
+            let whole = next
+                .iter()
+                .find(|(pointer, depth)| pointer.segments.len() == *depth);
+            match whole {
+                Some((pointer, _)) => self.mask(&node, pointer),
+                None if !next.is_empty() => self.walk(node.at, &next),
+                None => {}
+            }
+        }
+    }
+
+    fn mask(&mut self, node: &Node<'_>, pointer: &Pointer) {
+        let value = self.text.get(node.at..node.end).unwrap_or_default();
+        // Nothing is no secret, and says that nothing was there.
+        if value == b"null" {
+            return;
+        }
+        self.counts.add(&pointer.name);
+        let before = self.text.get(self.copied..node.at).unwrap_or_default();
+        self.json.extend_from_slice(before);
+        let value = Raw(value).text();
+        let written = String::from_utf8_lossy(self.text.get(node.at..node.end).unwrap_or_default());
+        let mask = self.mask.of(value.as_deref().unwrap_or(&written));
+        crate::decode::json::push_quoted(&mut self.json, &mask);
+        self.copied = node.end;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(pointer: &str, text: &str, expect: Option<&str>) {
+        let mask = Mask {
+            marker: "#".into(),
+            key: None,
+        };
+        let pointers = [Pointer::parse(pointer).unwrap()];
+        let got = masked(text.as_bytes(), &pointers, &mask, &mut Counts::default());
+        let got = got.map(|json| String::from_utf8(json).unwrap());
+        assert_eq!(got.as_deref(), expect, "{pointer} in {text}");
+    }
+
+    #[test]
+    fn what_a_pointer_points_at_is_masked() {
+        check("/a", r#"{"a": 1, "b": 2}"#, Some(r##"{"a": "#", "b": 2}"##));
+        check("/a", r#"{"b": {"a": 1}}"#, None);
+        check("/a", r#"{"a": null}"#, None);
+        check(
+            "/*/a",
+            r#"[{"a":{"x":[1]}},{"a":"s"}]"#,
+            Some(r##"[{"a":"#"},{"a":"#"}]"##),
+        );
+        check("/m/1", r#"{"m":[0,1,2]}"#, Some(r##"{"m":[0,"#",2]}"##));
+        check(
+            "/m/*/*",
+            r#"{"m":[[1,2],{"k":3}],"n":1}"#,
+            Some(r##"{"m":[["#","#"],{"k":"#"}],"n":1}"##),
+        );
+        check(
+            "/a~1b/~0",
+            r#"{"a/b":{"~":1}}"#,
+            Some(r##"{"a/b":{"~":"#"}}"##),
+        );
+        check("/", r#"{"":1}"#, Some(r##"{"":"#"}"##));
+        check("/a", "17", None);
+    }
+
+    #[test]
+    fn no_spelling_hides_a_field() {
+        check("/key", r#"{"k\u0065y":1}"#, Some(r##"{"k\u0065y":"#"}"##));
+        check("/a", r#"{"a":1,"a":2}"#, Some(r##"{"a":"#","a":"#"}"##));
+    }
+
+    #[test]
+    fn a_cut_text_is_masked_as_far_as_it_goes() {
+        check("/a", r#"{"a":"secr"#, Some(r##"{"a":"#""##));
+        check("/a", r#"{"a":{"b":["secr"#, Some(r##"{"a":"#""##));
+        check("/a/*", r#"{"a":["x","secr"#, Some(r##"{"a":["#","#""##));
+        check(
+            "/a/b",
+            r#"{"z":1,"a":{"b":123"#,
+            Some(r##"{"z":1,"a":{"b":"#""##),
+        );
+        check("/a", r#"{"b":1,"a"#, None);
+    }
+}
