@@ -118,21 +118,11 @@ impl Metrics {
                     "Bytes of messages held for capture.",
                 )?,
             )?,
-<<<<<<< HEAD
             capture_degraded: gauge(
                 registry,
                 "offpath_capture_degraded",
                 "1 while a route's latency budget is passed and less is captured.",
                 &["route"],
-=======
-            capture_degraded: registered(registry, capture_degraded()?)?,
-            connections_refused: registered(
-                registry,
-                IntCounter::new(
-                    "offpath_connections_refused_total",
-                    "Connections closed because limits.connections were open.",
-                )?,
->>>>>>> spool
             )?,
             connections_refused: connections_refused(registry)?,
         })
@@ -216,11 +206,6 @@ fn gauge(
     labels: &[&str],
 ) -> prometheus::Result<GaugeVec> {
     registered(registry, GaugeVec::new(Opts::new(name, help), labels)?)
-}
-
-fn capture_degraded() -> prometheus::Result<IntGaugeVec> {
-    let help = "1 while a route's latency budget is passed and less is captured.";
-    IntGaugeVec::new(Opts::new("offpath_capture_degraded", help), &["route"])
 }
 
 /// A duration as Prometheus counts them.
