@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use criterion::{BenchmarkId, Criterion, criterion_group, criterion_main};
 use http::HeaderMap;
 use offpath_benches::background::Background;
+use offpath_benches::decision::{Basis, Decision};
 use offpath_benches::request_path::{RequestPath, decide, find, router, sampler};
 use offpath_benches::stub_sink::StubSink;
 use offpath_benches::traffic::Traffic;
@@ -23,6 +24,26 @@ fn route(criterion: &mut Criterion) {
             group.bench_function(BenchmarkId::new(key, routes), |bencher| {
                 bencher.iter(|| find(black_box(&router), black_box(&traffic)));
             });
+        }
+    }
+}
+
+/// Route, head decision and keep rules together.
+fn decision(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("decision");
+    for routes in [1, 100, 1_000] {
+        for (name, basis) in Basis::ALL {
+            for rules in [false, true] {
+                let decision = Decision::new(routes, basis, rules);
+                let kind = if rules { "rules" } else { "plain" };
+                group.bench_function(format!("{name}/{kind}/{routes}"), |bencher| {
+                    let mut seed = 0;
+                    bencher.iter(|| {
+                        seed += 1;
+                        decision.make(black_box(seed))
+                    });
+                });
+            }
         }
     }
 }
@@ -107,6 +128,6 @@ criterion_group! {
     config = Criterion::default()
         .warm_up_time(Duration::from_millis(500))
         .measurement_time(Duration::from_secs(2));
-    targets = route, sample_and_propagate, tee, capture, hand_off
+    targets = route, decision, sample_and_propagate, tee, capture, hand_off
 }
 criterion_main!(benches);

@@ -5,6 +5,7 @@
 
 pub mod background;
 pub mod clock;
+pub mod decision;
 pub mod request_path;
 pub mod stub_sink;
 pub mod traffic;

@@ -11,6 +11,8 @@ mod chat;
 mod cookbook;
 #[path = "mlflow/health.rs"]
 mod health;
+#[path = "mlflow/nested.rs"]
+mod nested;
 #[path = "mlflow/replay.rs"]
 mod replay;
 #[path = "mlflow/scoring.rs"]

@@ -5,6 +5,7 @@
 
 use clap::ValueEnum;
 use offpath_benches::background::Background;
+use offpath_benches::decision::{Basis, Decision};
 use offpath_benches::request_path::{RequestPath, find, router};
 use offpath_benches::stub_sink::StubSink;
 use offpath_benches::traffic::Traffic;
@@ -23,6 +24,9 @@ pub(crate) struct Options {
     /// How often
     #[arg(long, default_value_t = 200)]
     count: u64,
+    /// How many routes there are, for `decision`
+    #[arg(long, default_value_t = 1)]
+    routes: usize,
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -35,6 +39,8 @@ enum Subject {
     Offer,
     /// A look-up among 100 routes by prefix
     Route,
+    /// Route, head decision and keep rules, by each basis in turn
+    Decision,
 }
 
 pub(crate) fn run(options: &Options) -> anyhow::Result<Value> {
@@ -43,6 +49,12 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<Value> {
         Subject::Kept => pass(1.0, &traffic, options.count),
         Subject::NotKept => pass(0.0, &traffic, options.count),
         Subject::Offer => offer(&traffic, options.count)?,
+        Subject::Decision => {
+            for (_, basis) in Basis::ALL {
+                let decision = Decision::new(options.routes, basis, true);
+                (0..options.count / 4).for_each(|seed| counted_decision(&decision, seed));
+            }
+        }
         Subject::Route => {
             let router = router(100, "path_prefix");
             (0..options.count).for_each(|_| counted_route(&router, &traffic));
@@ -86,4 +98,9 @@ fn counted_offer(handle: &Handle, exchange: Exchange) {
 #[inline(never)]
 fn counted_route(router: &Router, traffic: &Traffic) {
     std::hint::black_box(find(router, traffic));
+}
+
+#[inline(never)]
+fn counted_decision(decision: &Decision, seed: u64) {
+    std::hint::black_box(decision.make(seed));
 }

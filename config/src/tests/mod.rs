@@ -1,6 +1,7 @@
 //! Whole configurations: examples, faults with their lines, precedence, bounds, schema.
 
 mod bounds;
+mod docs;
 mod environment;
 mod examples;
 mod faults;

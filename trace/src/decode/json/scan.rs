@@ -85,7 +85,7 @@ pub(super) fn counted(
                         2 => run.rows,
                         _ => 0,
                     };
-                    at = run.next;
+                    at = space(bytes, run.next);
                     continue;
                 }
                 number(bytes, at, seen)?
@@ -255,6 +255,7 @@ mod tests {
             "[]",
             "{ }",
             "[1, 2 ,3]",
+            "[\n  -0.25,\n  1.5,\n  2,\n  3,\n  4,\n  5,\n  6,\n  7,\n  8,\n  9,\n  10,\n  11\n]",
             r#"{"a":{"b":[{}]},"c":"d"}"#,
             r#""\ud83d\ude00 \\ \" \u00e9""#,
             r#"["a long string that needs more than one word of eight","é"]"#,
