@@ -5,6 +5,7 @@ they need not: no access log, no buffering of requests and answers where that ca
 """
 
 import json
+import os
 import pathlib
 import re
 import shutil
@@ -15,8 +16,10 @@ import time
 
 from .build import TARGET
 from .procs import Process, free_port
+from .tracking import PACKAGE
 
 VENV = TARGET / "benches-peers-venv"
+LITELLM_VENV = TARGET / "benches-litellm-venv"
 NGINX = """daemon off; worker_processes 2; pid {folder}/nginx.pid; error_log {folder}/nginx.log;
 events {{ worker_connections 4096; }}
 http {{
@@ -82,6 +85,19 @@ def envoy_program():
     return found
 
 
+def litellm_program():
+    """LiteLLM's proxy with MLflow's client, in a virtual environment of its own."""
+    found = LITELLM_VENV / "bin" / "litellm"
+    if not found.exists():
+        print("installing litellm[proxy] (once, some minutes)")
+        subprocess.run([sys.executable, "-m", "venv", LITELLM_VENV], check=True)
+        subprocess.run([LITELLM_VENV / "bin" / "pip", "install", "--quiet", "litellm[proxy]",
+                        PACKAGE])
+    if not found.exists():
+        raise Missing("`litellm[proxy]` cannot be installed here")
+    return found
+
+
 def version(command, pattern):
     said = subprocess.run(list(map(str, command)), stdout=subprocess.PIPE,
                           stderr=subprocess.STDOUT, text=True).stdout
@@ -92,11 +108,11 @@ def version(command, pattern):
 class Peer(Process):
     """A running proxy: its address, its version, the processes that do its work."""
 
-    def __init__(self, name, command, port, version, folder):
+    def __init__(self, name, command, port, version, folder, patience=60, **options):
         self.name, self.port, self.version = name, port, version
         self.log = open(pathlib.Path(folder, f"{name}.out"), "w")
-        super().__init__(command, stdout=self.log, stderr=self.log)
-        deadline = time.monotonic() + 60
+        super().__init__(command, stdout=self.log, stderr=self.log, **options)
+        deadline = time.monotonic() + patience
         while True:
             try:
                 socket.create_connection(("127.0.0.1", port), 5).close()
@@ -158,6 +174,22 @@ def envoy(folder, model, tapped=False):
     command = [found, "-c", file, "--concurrency", "2", "--log-level", "error",
                "--disable-hot-restart"]
     return Peer(name, command, port, version([found, "--version"], r"/(\d+\.\d+\.\d+)/"), folder)
+
+
+def litellm(folder, model, tracking_uri):
+    """With its MLflow callback."""
+    found, port = litellm_program(), free_port()
+    config = pathlib.Path(folder, "litellm.json")
+    upstream = {"model": "openai/bench", "api_base": f"http://127.0.0.1:{model}/v1",
+                "api_key": "none"}
+    config.write_text(json.dumps({
+        "model_list": [{"model_name": "bench", "litellm_params": upstream}],
+        "litellm_settings": {"success_callback": ["mlflow"], "failure_callback": ["mlflow"]}}))
+    environment = {**os.environ, "MLFLOW_TRACKING_URI": tracking_uri, "NO_DOCS": "True",
+                   "MLFLOW_EXPERIMENT_NAME": "litellm", "LITELLM_LOCAL_MODEL_COST_MAP": "True"}
+    command = [found, "--config", config, "--host", "127.0.0.1", "--port", port]
+    return Peer("litellm", command, port, version([found, "--version"], r"(\d+\.\d+\.\d+)"),
+                folder, patience=180, env=environment)
 
 
 def address(port):

@@ -78,15 +78,15 @@ class Gateway(Process):
     """offpath with one route that captures at a level, behind a prefix (`taskset`, `valgrind`)."""
 
     def __init__(self, binaries, level, model, sink, prefix=()):
-        self.port, telemetry, self.admin = free_port(), free_port(), free_port()
+        self.port, self.telemetry, self.admin = free_port(), free_port(), free_port()
         self.folder = tempfile.TemporaryDirectory()
         config = pathlib.Path(self.folder.name, "offpath.yaml")
-        config.write_text(CONFIG.format(port=self.port, telemetry=telemetry, admin=self.admin,
+        config.write_text(CONFIG.format(port=self.port, telemetry=self.telemetry, admin=self.admin,
                                         capture=CAPTURE[level], model=model, sink=sink))
         self.log = open(pathlib.Path(self.folder.name, "log"), "w+")
         super().__init__([*prefix, binaries / "offpath", "run", "--config", config],
                          stdout=self.log, stderr=self.log)
-        self.wait(lambda: urllib.request.urlopen(f"http://127.0.0.1:{telemetry}/readyz", timeout=5))
+        self.wait(lambda: urllib.request.urlopen(f"http://127.0.0.1:{self.telemetry}/readyz", timeout=5))
         # Ready may be said an instant before the listener takes connections.
         self.wait(lambda: socket.create_connection(("127.0.0.1", self.port), 5))
 

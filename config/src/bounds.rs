@@ -103,7 +103,7 @@ impl Config {
                     bytes(destinations)
                         .saturating_mul(bytes(batch.max_bytes).saturating_add(bytes(in_flight))),
                     format!(
-                        "destinations ({destinations}) x (one that fills, export.batch.max_bytes, and one in flight, which may be a single trace of export.batch.max_trace)"
+                        "destinations ({destinations}) x (one that fills or is read from disk, export.batch.max_bytes, and one in flight, which may be a single trace of export.batch.max_trace)"
                     ),
                 ),
             ],
@@ -143,7 +143,7 @@ impl Config {
     }
 
     /// Sink by experiment, where the sink knows experiments: each has batches of its own.
-    fn destinations(&self) -> usize {
+    pub fn destinations(&self) -> usize {
         let mut destinations = BTreeSet::new();
         for route in &self.routes {
             for sink in &self.export.sinks {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::{Sink, field::Field, sink, units};
+use crate::{Sink, Spool, field::Field, sink, spool, units};
 
 /// More encoder threads than any machine that also serves a model should give.
 const THREADS_MAX: usize = 256;
@@ -19,6 +19,8 @@ pub struct Export {
     pub batch: Batch,
     /// What happens when a sink refuses or is away.
     pub retry: Retry,
+    /// Traces on disk; `None`: in memory alone.
+    pub spool: Option<Spool>,
     /// The threads that decode and encode.
     pub encoders: Encoders,
 }
@@ -53,7 +55,7 @@ pub struct Retry {
     pub initial: Duration,
     /// The longest pause.
     pub max: Duration,
-    /// Age at which a batch is dropped and counted.
+    /// Age at which a trace in memory is dropped and counted; with a spool none is.
     pub give_up_after: Duration,
 }
 
@@ -75,9 +77,9 @@ pub(crate) fn read<'a>(field: &Field<'a>) -> (Export, Vec<&'a str>) {
         queue: queue(&map.field("queue")),
         batch: batch(&map.field("batch")),
         retry: retry(&map.field("retry")),
+        spool: spool::read(&map.field("spool")),
         encoders: encoders(&map.field("encoders")),
     };
-    spool(&map.field("spool"));
     (export, sink::names(&sinks))
 }
 
@@ -129,12 +131,4 @@ fn encoders(field: &Field<'_>) -> Encoders {
             .or(1, |text| units::whole(text, 1, THREADS_MAX)),
         nice: i32::try_from(nice).unwrap_or(19),
     }
-}
-
-fn spool(field: &Field<'_>) {
-    let map = field.map();
-    map.field("path").not_yet("null");
-    map.field("max_bytes").not_yet("1GiB");
-    map.field("when").not_yet("overflow");
-    map.field("when_full").not_yet("drop_newest");
 }

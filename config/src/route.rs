@@ -3,10 +3,10 @@
 use std::{collections::BTreeSet, sync::Arc};
 
 use crate::{
-    Alerts, ExperimentRef, Redact, RouteMatch, RouteTrace, SampleBy, Sampling, Source, alerts,
-    check,
+    Alerts, ExperimentRef, LatencyBudget, Redact, RouteMatch, RouteTrace, SampleBy, Sampling,
+    Source, alerts, check,
     field::{Field, quoted},
-    route_match, route_redact, route_trace, sampling,
+    latency, route_match, route_redact, route_trace, sampling,
     similar::similar,
     units,
 };
@@ -34,6 +34,8 @@ pub struct Route {
     pub trace: RouteTrace,
     /// What its traffic must keep to, live.
     pub alerts: Alerts,
+    /// What offpath may add to its requests.
+    pub latency_budget: Option<LatencyBudget>,
 }
 
 /// What is kept of an exchange.
@@ -127,7 +129,7 @@ fn route(
     let sinks = sinks(&map.field("sinks"), &around.sinks);
     let headers = response_headers(&map.field("headers"));
     let redact = route_redact::read(&map.field("redact"));
-    map.field("latency_budget").not_yet("null");
+    let latency_budget = latency::read(&map.field("latency_budget"));
     let alerts = alerts::read(&map.field("alerts"));
     // The faults of a nameless route's trace are worth knowing too.
     let trace_name = name.clone().unwrap_or_default();
@@ -144,6 +146,7 @@ fn route(
         redact,
         trace,
         alerts,
+        latency_budget,
     })
 }
 

@@ -3,17 +3,19 @@
 //! Promise: whenever nothing is in motion, kept = exported + dropped + pending. It holds by
 //! construction: a trace that is past the queue has one [`Claim`] per sink, and a claim ends
 //! exactly once, at the latest when it is let go of. The counters are the metrics themselves,
-//! so `/metrics` and `/status` cannot disagree.
+//! so `/metrics` and `/status` cannot disagree. With a spool they go on where the process
+//! before left them.
 
-use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock};
 
 use offpath_config::Route;
 use offpath_trace::KeptBecause;
-use prometheus::{IntCounter, IntCounterVec, IntGauge};
+use prometheus::{IntCounter, IntCounterVec};
 
+use crate::degrade::Counters;
+use crate::ledger::{Claim, Ledger};
 use crate::metrics::Metrics;
-use crate::status::{Pending, RouteSink, RouteStatus};
+use crate::status::RouteStatus;
 
 /// Why a kept trace never reached a sink, as in `offpath_traces_dropped_total`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -32,11 +34,15 @@ pub enum DropReason {
     GaveUp,
     /// offpath stopped before the sink had confirmed it.
     Shutdown,
+    /// What the spool held of it was damaged.
+    SpoolDamaged,
+    /// An earlier process with this spool died while it had the trace in memory alone.
+    Crash,
 }
 
 impl DropReason {
     /// Every reason there is.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 9] = [
         Self::QueueFull,
         Self::QueueBytes,
         Self::EncodePanic,
@@ -44,6 +50,8 @@ impl DropReason {
         Self::Rejected,
         Self::GaveUp,
         Self::Shutdown,
+        Self::SpoolDamaged,
+        Self::Crash,
     ];
 
     /// As in the metrics and in `/status`.
@@ -56,9 +64,14 @@ impl DropReason {
             Self::Rejected => "rejected",
             Self::GaveUp => "gave_up",
             Self::Shutdown => "shutdown",
+            Self::SpoolDamaged => "spool_damaged",
+            Self::Crash => "crash",
         }
     }
 }
+
+/// The route of traces whose own route is gone from the configuration.
+const OTHER: &str = "other";
 
 /// The books of one route.
 #[derive(Debug)]
@@ -67,12 +80,16 @@ pub(crate) struct Account {
     kept: Kept,
     not_kept: IntCounter,
     undecided_dropped: IntCounter,
+    /// What the counter of kept traces began with.
+    kept_before: OnceLock<u64>,
     ledgers: Vec<Arc<Ledger>>,
+    pub(crate) degraded: Counters,
 }
 
 /// Exchanges kept, by the reason.
 #[derive(Debug)]
 struct Kept {
+    /// By this process.
     all: IntCounter,
     family: IntCounterVec,
     route: Arc<str>,
@@ -80,45 +97,60 @@ struct Kept {
     by_reason: [OnceLock<IntCounter>; KeptBecause::ALL.len()],
 }
 
-/// The books of one route and one of its sinks.
-#[derive(Debug)]
-pub(crate) struct Ledger {
-    sink: Arc<str>,
-    exported: IntCounter,
-    dropped: IntCounter,
-    dropped_because: Vec<(DropReason, IntCounter)>,
-    queue: IntGauge,
-    in_flight: IntGauge,
-}
-
-/// One kept trace on its way to one sink. Dropped unsettled, it counts as `shutdown`.
-#[derive(Debug)]
-pub(crate) struct Claim {
-    ledger: Arc<Ledger>,
-    place: Place,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Place {
-    Queue,
-    InFlight,
-    Settled,
-}
-
 impl Account {
     pub(crate) fn new(route: &Route, metrics: &Metrics) -> Self {
+        Self::of(&route.name, &route.sinks, metrics)
+    }
+
+    /// The books of routes that the configuration does not have any more, at one destination.
+    pub(crate) fn other(sink: &Arc<str>, experiment: Option<&str>, metrics: &Metrics) -> Self {
+        let route = match experiment {
+            None => OTHER.into(),
+            Some(experiment) => format!("{OTHER} ({experiment})").into(),
+        };
+        Self::of(&route, std::slice::from_ref(sink), metrics)
+    }
+
+    fn of(route: &Arc<str>, sinks: &[Arc<str>], metrics: &Metrics) -> Self {
         let decision = |decision| {
-            let labels = [&*route.name, decision];
+            let labels = [&**route, decision];
             metrics.exchanges.with_label_values(&labels)
         };
-        let ledger = |sink: &Arc<str>| Arc::new(Ledger::new(&route.name, sink, metrics));
+        let ledger = |sink: &Arc<str>| Arc::new(Ledger::new(route, sink, metrics));
         Self {
-            route: Arc::clone(&route.name),
-            kept: Kept::new(&route.name, metrics),
+            route: Arc::clone(route),
+            kept: Kept::new(route, metrics),
             not_kept: decision("not_kept"),
             undecided_dropped: decision("undecided_dropped"),
-            ledgers: route.sinks.iter().map(ledger).collect(),
+            kept_before: OnceLock::new(),
+            ledgers: sinks.iter().map(ledger).collect(),
+            degraded: Counters::new(route, metrics),
         }
+    }
+
+    pub(crate) fn route(&self) -> &Arc<str> {
+        &self.route
+    }
+
+    /// The books with one sink.
+    pub(crate) fn ledger(&self, sink: &str) -> Option<&Arc<Ledger>> {
+        self.ledgers.iter().find(|ledger| &**ledger.sink() == sink)
+    }
+
+    /// Lets the counter of kept traces go on where the sink that was kept most for left it.
+    pub(crate) fn resume(&self) {
+        let before = self.ledgers.iter().map(|ledger| ledger.kept_before()).max();
+        let before = *self.kept_before.get_or_init(|| before.unwrap_or(0));
+        // Why they were kept is known no more; most are by the ratio.
+        let counter = self.kept.counter(KeptBecause::Ratio);
+        counter
+            .into_iter()
+            .for_each(|counter| counter.inc_by(before));
+    }
+
+    /// Kept by this process.
+    pub(crate) fn kept_since_start(&self) -> u64 {
+        self.kept.all.get()
     }
 
     pub(crate) fn kept(&self, because: KeptBecause) {
@@ -138,7 +170,7 @@ impl Account {
 
     /// The trace waits in the queue, for all its sinks.
     pub(crate) fn queued(&self) {
-        self.ledgers.iter().for_each(|ledger| ledger.queue.inc());
+        self.ledgers.iter().for_each(|ledger| ledger.queued());
     }
 
     /// The kept trace did not get into the queue.
@@ -150,32 +182,28 @@ impl Account {
 
     /// Takes over a queued trace: one claim per sink, in the route's order of sinks.
     pub(crate) fn claims(&self) -> impl Iterator<Item = Claim> {
-        let claim = |ledger: &Arc<Ledger>| {
-            let ledger = Arc::clone(ledger);
-            Claim {
-                ledger,
-                place: Place::Queue,
-            }
-        };
-        self.ledgers.iter().map(claim)
+        self.ledgers.iter().map(Claim::queued)
     }
 
     /// Traces exported and dropped so far, over all sinks.
     pub(crate) fn settled(&self) -> (u64, u64) {
         let add = |(exported, dropped), ledger: &Arc<Ledger>| {
-            (
-                exported + ledger.exported.get(),
-                dropped + ledger.dropped.get(),
-            )
+            let settled = ledger.settled();
+            (exported + settled.0, dropped + settled.1)
         };
         self.ledgers.iter().fold((0, 0), add)
     }
 
+    /// Traces on disk, over all sinks.
+    pub(crate) fn spooled(&self) -> u64 {
+        self.ledgers.iter().map(|ledger| ledger.spooled()).sum()
+    }
+
     pub(crate) fn status(&self) -> RouteStatus {
-        let kept = self.kept.total();
+        let kept = self.kept_since_start();
         RouteStatus {
             route: Arc::clone(&self.route),
-            kept,
+            kept: kept + self.kept_before.get().copied().unwrap_or(0),
             sinks: self
                 .ledgers
                 .iter()
@@ -208,96 +236,5 @@ impl Kept {
         let slot = self.by_reason.get(place?)?;
         let labels = [&*self.route, because.as_str()];
         Some(slot.get_or_init(|| self.family.with_label_values(&labels)))
-    }
-
-    fn total(&self) -> u64 {
-        self.all.get()
-    }
-}
-
-impl Ledger {
-    fn new(route: &str, sink: &Arc<str>, metrics: &Metrics) -> Self {
-        let outcome = |outcome| metrics.traces.with_label_values(&[route, sink, outcome]);
-        let because = |reason: DropReason| {
-            let labels = [route, sink, reason.as_str()];
-            (reason, metrics.dropped.with_label_values(&labels))
-        };
-        let pending = |place| metrics.pending.with_label_values(&[route, sink, place]);
-        Self {
-            sink: Arc::clone(sink),
-            exported: outcome("exported"),
-            dropped: outcome("dropped"),
-            dropped_because: DropReason::ALL.map(because).into(),
-            queue: pending("queue"),
-            in_flight: pending("in_flight"),
-        }
-    }
-
-    fn count_drop(&self, reason: DropReason) {
-        self.dropped.inc();
-        let counter = self
-            .dropped_because
-            .iter()
-            .find(|(known, _)| *known == reason);
-        counter.into_iter().for_each(|(_, counter)| counter.inc());
-    }
-
-    fn status(&self, kept: u64) -> RouteSink {
-        let dropped: BTreeMap<_, _> = self
-            .dropped_because
-            .iter()
-            .map(|(reason, counter)| (reason.as_str(), counter.get()))
-            .filter(|(_, count)| *count > 0)
-            .collect();
-        let waiting = |gauge: &IntGauge| u64::try_from(gauge.get()).unwrap_or(0);
-        let pending = Pending {
-            queue: waiting(&self.queue),
-            in_flight: waiting(&self.in_flight),
-        };
-        let sink = Arc::clone(&self.sink);
-        RouteSink {
-            sink,
-            kept,
-            exported: self.exported.get(),
-            dropped,
-            pending,
-        }
-    }
-}
-
-impl Claim {
-    /// The trace leaves the queue and is in a request's hands.
-    pub(crate) fn depart(&mut self) {
-        self.go(Place::InFlight);
-    }
-
-    pub(crate) fn exported(mut self) {
-        self.ledger.exported.inc();
-        self.go(Place::Settled);
-    }
-
-    pub(crate) fn dropped(mut self, reason: DropReason) {
-        self.ledger.count_drop(reason);
-        self.go(Place::Settled);
-    }
-
-    fn go(&mut self, to: Place) {
-        for (place, step) in [(self.place, -1), (to, 1)] {
-            match place {
-                Place::Queue => self.ledger.queue.add(step),
-                Place::InFlight => self.ledger.in_flight.add(step),
-                Place::Settled => {}
-            }
-        }
-        self.place = to;
-    }
-}
-
-impl Drop for Claim {
-    fn drop(&mut self) {
-        if self.place != Place::Settled {
-            self.ledger.count_drop(DropReason::Shutdown);
-            self.go(Place::Settled);
-        }
     }
 }

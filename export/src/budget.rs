@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
 use crate::DropReason;
+use crate::degrade::Tightness;
 
 /// Two counters with a limit each. They order nothing else in memory, hence `Relaxed`.
 #[derive(Debug)]
@@ -17,6 +18,7 @@ pub(crate) struct Budget {
     bytes: AtomicUsize,
     pub(crate) max_traces: usize,
     pub(crate) max_bytes: usize,
+    tight: [Tightness; 2],
 }
 
 /// One trace's share; given back on drop.
@@ -34,6 +36,7 @@ impl Budget {
             bytes,
             max_traces,
             max_bytes,
+            tight: Default::default(),
         })
     }
 
@@ -54,6 +57,13 @@ impl Budget {
     /// Traces that wait, anywhere between offer and delivery.
     pub(crate) fn traces(&self) -> usize {
         self.traces.load(Relaxed)
+    }
+
+    /// Whether it is nearly full, by either limit.
+    pub(crate) fn is_tight(&self) -> bool {
+        let [traces, bytes] = &self.tight;
+        let by_traces = traces.is_tight(self.traces() as u64, self.max_traces as u64);
+        bytes.is_tight(self.bytes() as u64, self.max_bytes as u64) || by_traces
     }
 
     /// Bytes that they hold.

@@ -6,23 +6,23 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use bytes::Bytes;
-use offpath_trace::{Defect, Exchange, KeptBecause, Trace, TraceId, Value};
+use offpath_trace::{Defect, Exchange, KeptBecause, Level, Trace, TraceId, Value};
 use prometheus::{Histogram, IntCounter, IntCounterVec};
-use tokio::sync::mpsc;
 use tracing::{info, warn};
 
 use crate::DropReason;
 use crate::accounting::Account;
-use crate::budget::Ticket;
+use crate::degrade::{Degraded, without_contents};
 use crate::handle::{Queue, Waiting};
 use crate::judge::Judge;
 use crate::metrics::Metrics;
 use crate::otlp::Encodable;
+use crate::outlet::Outlet;
 use crate::preview::{TRACE_TOO_LARGE, shrink};
-use crate::record::{Parcel, Record};
+use crate::record::Record;
 use crate::sink;
 
 /// An exchange to a trace: [`offpath_trace::decode`], but for tests.
@@ -51,8 +51,10 @@ pub(crate) struct Encoder {
 /// Where a route's traces go on.
 pub(crate) struct Lane {
     /// One per sink of the route, in the route's order.
-    pub(crate) inboxes: Vec<mpsc::Sender<Parcel>>,
+    pub(crate) outlets: Vec<Outlet>,
     pub(crate) tokens: Tokens,
+    /// Whether its configuration asks for contents.
+    pub(crate) keeps_contents: bool,
     /// What may keep an exchange by its content.
     pub(crate) judge: Option<Judge>,
 }
@@ -60,21 +62,60 @@ pub(crate) struct Lane {
 /// A route's token counters, by the attribute that holds the figure.
 pub(crate) struct Tokens(Vec<(&'static str, IntCounter)>);
 
-/// A trace that is encoded, and what was found on the way.
+/// A trace that is encoded.
 struct Encoded {
     trace_id: TraceId,
     info: Option<Bytes>,
     bytes: Bytes,
-    defects: Vec<&'static str>,
+}
+
+/// The records of one exchange, by why they have no contents.
+struct Records(Vec<(Option<Degraded>, Arc<Record>)>);
+
+impl Records {
+    fn get(&self, why: Option<Degraded>) -> Option<&Arc<Record>> {
+        let found = self.0.iter().find(|(known, _)| *known == why);
+        found.map(|(_, record)| record)
+    }
+}
+
+/// An exchange's encodings, by why they have no contents.
+type Variants = Vec<(Option<Degraded>, Encoded)>;
+
+fn bytes_of(encoded: &[(Option<Degraded>, Encoded)]) -> usize {
+    let bytes = |(_, encoded): &(_, Encoded)| {
+        let info = encoded.info.as_ref().map_or(0, Bytes::len);
+        encoded.bytes.len() + info + size_of::<Record>()
+    };
+    encoded.iter().map(bytes).sum()
+}
+
+impl Lane {
+    /// Why an exchange came without contents.
+    fn metadata_because(&self) -> Option<Degraded> {
+        self.keeps_contents.then_some(Degraded::Latency)
+    }
 }
 
 /// Whether an exchange is kept, and its route's books.
 struct Fate<'a> {
     account: &'a Account,
     kept: bool,
+    /// What its content decided: for each of its encodings.
+    taken: Option<(KeptBecause, Option<f64>)>,
 }
 
 impl Fate<'_> {
+    /// The first look at what was decoded: tokens are counted, and the content may keep it.
+    fn decide(&mut self, lane: &Lane, exchange: &Exchange, trace: &Trace) {
+        lane.tokens.count(trace);
+        let judge = lane.judge.as_ref();
+        self.taken = judge.and_then(|judge| judge.take(exchange, trace, Instant::now()));
+        if let Some((because, _)) = self.taken {
+            self.keep(because);
+        }
+    }
+
     /// Keeps it, if it is not kept already.
     fn keep(&mut self, because: KeptBecause) {
         if !self.kept {
@@ -91,7 +132,7 @@ impl Encoder {
         lower_priority(self.nice);
         let mut refusing = false;
         let mut pause = LOOK_AGAIN;
-        while !self.queue.is_overdue() {
+        while !self.queue.is_over() {
             // Asked before the look: what was offered before the close is seen by it.
             let closed = self.queue.is_closed();
             match self.queue.pop() {
@@ -110,69 +151,153 @@ impl Encoder {
     }
 
     fn handle(&self, waiting: Waiting) {
-        let Waiting {
-            exchange,
-            ticket,
-            since,
-        } = waiting;
-        let index = exchange.plan.index;
+        let index = waiting.exchange.plan.index;
         let (Some(account), Some(lane)) = (self.queue.accounts.get(index), self.lanes.get(index))
         else {
             return;
         };
+        let mut wanted = self.wanted(&waiting, lane);
         let seconds = self.seconds.start_timer();
         let mut fate = Fate {
             account,
-            kept: exchange.kept.is_some(),
+            kept: waiting.exchange.kept.is_some(),
+            taken: None,
         };
         // The exchange is taken, and with it ends its share of the capture budget.
-        let encoded = catch_unwind(AssertUnwindSafe(|| self.encode(exchange, lane, &mut fate)));
+        let encoded = catch_unwind(AssertUnwindSafe(|| {
+            self.records(waiting, lane, &mut wanted, &mut fate)
+        }));
         drop(seconds);
-        let encoded = match encoded {
+        let records = match encoded {
             Ok(None) => return account.not_kept(),
-            Ok(Some(encoded)) => encoded,
+            Ok(Some(records)) => records,
             Err(_) => Err(DropReason::EncodePanic),
         };
         if !fate.kept {
             return account.undecided_dropped();
         }
-        let record = encoded.and_then(|encoded| self.record(encoded, since, ticket));
-        for (claim, inbox) in account.claims().zip(&lane.inboxes) {
-            match &record {
-                Err(reason) => claim.dropped(*reason),
-                // An inbox holds as many as there are tickets, and closes only when its worker
-                // is gone; then the claim, let go of, counts as `shutdown`.
-                Ok(record) => drop(inbox.try_send(Parcel {
-                    record: Arc::clone(record),
-                    claim,
-                })),
+        let ending = self.queue.is_overdue();
+        for ((claim, outlet), why) in account.claims().zip(&lane.outlets).zip(&wanted) {
+            let record = match &records {
+                Err(reason) => Err(*reason),
+                Ok(records) => records.get(*why).ok_or(DropReason::EncodePanic),
+            };
+            match record {
+                Err(reason) => claim.dropped(reason),
+                Ok(record) => outlet.leave(record, claim, ending),
             }
         }
     }
 
-    /// `None`: it is not kept.
-    fn encode(
-        &self,
-        exchange: Exchange,
-        lane: &Lane,
-        fate: &mut Fate<'_>,
-    ) -> Option<Result<Encoded, DropReason>> {
-        let (mut trace, defects) = (self.decode)(&exchange);
-        lane.tokens.count(&trace);
-        let judge = lane.judge.as_ref();
-        let taken = judge.and_then(|judge| judge.take(&exchange, &trace, Instant::now()));
-        if let Some((because, weight)) = taken {
-            trace.keep(because, weight);
-            fate.keep(because);
-        }
-        drop(exchange);
-        for (rule, count) in trace.redactions.iter() {
-            self.redactions.with_label_values(&[rule]).inc_by(count);
-        }
-        fate.kept.then(|| self.encode_trace(trace, defects))
+    /// For each of a route's sinks, why it gets the trace without contents.
+    fn wanted(&self, waiting: &Waiting, lane: &Lane) -> Vec<Option<Degraded>> {
+        let exchange = &waiting.exchange;
+        let for_all = match (waiting.degraded, exchange.plan.level) {
+            (Some(why), _) => Some(why),
+            (None, Level::Metadata) => return vec![lane.metadata_because(); lane.outlets.len()],
+            (None, Level::Full) => self.queue.budget.is_tight().then_some(Degraded::Queue),
+        };
+        let outlets = lane.outlets.iter();
+        outlets
+            .map(|outlet| for_all.or_else(|| outlet.is_tight().then_some(Degraded::Spool)))
+            .collect()
     }
 
-    fn encode_trace(&self, mut trace: Trace, defects: Vec<Defect>) -> Result<Encoded, DropReason> {
+    /// The records that are wanted, with contents, without, or both. Where they do not fit into
+    /// the queue, all that are wanted is without; `wanted` says so then. `None`: it is not kept.
+    fn records(
+        &self,
+        waiting: Waiting,
+        lane: &Lane,
+        wanted: &mut [Option<Degraded>],
+        fate: &mut Fate<'_>,
+    ) -> Option<Result<Records, DropReason>> {
+        let Waiting {
+            mut exchange,
+            mut ticket,
+            since,
+            ..
+        } = waiting;
+        let offered_ms = offered_ms(&exchange);
+        let mut encoded = match self.variants(&mut exchange, Some(lane), wanted, fate)? {
+            Ok(encoded) => encoded,
+            Err(reason) => return Some(Err(reason)),
+        };
+        if !ticket.resize(bytes_of(&encoded)) {
+            if !wanted.contains(&None) {
+                return Some(Err(DropReason::QueueBytes));
+            }
+            wanted.fill(Some(Degraded::Queue));
+            encoded = match self.variants(&mut exchange, None, wanted, fate)? {
+                Ok(encoded) if ticket.resize(bytes_of(&encoded)) => encoded,
+                Ok(_) => return Some(Err(DropReason::QueueBytes)),
+                Err(reason) => return Some(Err(reason)),
+            };
+        }
+        drop(exchange);
+        let ticket = Arc::new(ticket);
+        let record = |(why, encoded): (Option<Degraded>, Encoded)| {
+            let record = Record {
+                trace_id: encoded.trace_id,
+                route: Arc::clone(fate.account.route()),
+                bytes: encoded.bytes,
+                info: encoded.info,
+                offered: since,
+                offered_ms,
+                encoded: Instant::now(),
+                _ticket: Some(Arc::clone(&ticket)),
+            };
+            (why, Arc::new(record))
+        };
+        Some(Ok(Records(encoded.into_iter().map(record).collect())))
+    }
+
+    /// One encoding for each way that is wanted; the one with contents comes first. `first` is
+    /// the lane on the first look at the exchange, which counts and decides; `None`: not kept.
+    fn variants(
+        &self,
+        exchange: &mut Exchange,
+        mut first: Option<&Lane>,
+        wanted: &[Option<Degraded>],
+        fate: &mut Fate<'_>,
+    ) -> Option<Result<Variants, DropReason>> {
+        let mut encoded = Vec::new();
+        for why in std::iter::once(None).chain(Degraded::ALL.map(Some)) {
+            if !wanted.contains(&why) {
+                continue;
+            }
+            if why.is_some() {
+                exchange.plan = without_contents(&exchange.plan);
+            }
+            let (mut trace, defects) = (self.decode)(exchange);
+            let look = first.take();
+            if let Some(lane) = look {
+                fate.decide(lane, exchange, &trace);
+                for (rule, count) in trace.redactions.iter() {
+                    self.redactions.with_label_values(&[rule]).inc_by(count);
+                }
+            }
+            if !fate.kept {
+                return None;
+            }
+            if let Some((because, weight)) = fate.taken {
+                trace.keep(because, weight);
+            }
+            if let Some(why) = why {
+                why.mark(&mut trace);
+                fate.account.degraded.count(why);
+            }
+            let defects = look.map(|_| defects).unwrap_or_default();
+            match self.encode(trace, defects) {
+                Ok(variant) => encoded.push((why, variant)),
+                Err(reason) => return Some(Err(reason)),
+            }
+        }
+        Some(Ok(encoded))
+    }
+
+    /// Counts the defects.
+    fn encode(&self, mut trace: Trace, defects: Vec<Defect>) -> Result<Encoded, DropReason> {
         let mut defects: Vec<_> = defects.into_iter().map(Defect::as_str).collect();
         let trace_id = trace.id;
         let mut encodable = Encodable::new(&trace);
@@ -184,37 +309,15 @@ impl Encoder {
                 return Err(DropReason::TooLarge);
             }
         }
+        for kind in defects {
+            // The one place that resolves labels per event: defects are rare.
+            self.defects.with_label_values(&[kind]).inc();
+        }
         Ok(Encoded {
             trace_id,
             info: sink::info::of(&trace),
             bytes: encodable.encode(),
-            defects,
         })
-    }
-
-    /// Counts the defects, and charges the budget with what the record holds.
-    fn record(
-        &self,
-        encoded: Encoded,
-        since: Instant,
-        mut ticket: Ticket,
-    ) -> Result<Arc<Record>, DropReason> {
-        for kind in encoded.defects {
-            // The one place that resolves labels per event: defects are rare.
-            self.defects.with_label_values(&[kind]).inc();
-        }
-        let held = encoded.bytes.len() + encoded.info.as_ref().map_or(0, Bytes::len);
-        if !ticket.resize(held + size_of::<Record>()) {
-            return Err(DropReason::QueueBytes);
-        }
-        Ok(Arc::new(Record {
-            trace_id: encoded.trace_id,
-            bytes: encoded.bytes,
-            info: encoded.info,
-            offered: since,
-            encoded: Instant::now(),
-            _ticket: ticket,
-        }))
     }
 
     /// Logs when the queue begins to refuse offers, and when it is half empty again.
@@ -269,6 +372,15 @@ impl Tokens {
             }
         }
     }
+}
+
+/// When the exchange ended, in milliseconds since 1970.
+fn offered_ms(exchange: &Exchange) -> u64 {
+    let ended = exchange.timing.start.checked_add(exchange.timing.end);
+    let since = ended.and_then(|end| end.duration_since(SystemTime::UNIX_EPOCH).ok());
+    since.map_or(0, |since| {
+        u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+    })
 }
 
 /// Makes the calling thread yield to the others: on Linux, niceness belongs to a thread.

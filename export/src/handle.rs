@@ -8,16 +8,18 @@
 //! sink that no wake-up would speed up.
 
 use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::thread::Thread;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use crossbeam_queue::ArrayQueue;
 use offpath_trace::{Chunk, Exchange};
 
 use crate::accounting::Account;
 use crate::budget::{Budget, Ticket};
+use crate::degrade::{Degraded, drop_bodies};
 use crate::health::Health;
+use crate::shelf::Shelf;
 use crate::status::QueueStatus;
 use crate::{DropReason, Status};
 
@@ -31,15 +33,21 @@ pub struct Handle {
 pub(crate) struct Queue {
     ring: ArrayQueue<Box<Waiting>>,
     pub(crate) budget: Arc<Budget>,
-    /// By `Plan::index`.
-    pub(crate) accounts: Vec<Account>,
-    pub(crate) health: Vec<Arc<Health>>,
+    /// By `Plan::index`; behind them those of routes that are gone.
+    pub(crate) accounts: Vec<Arc<Account>>,
+    pub(crate) destinations: Vec<Destination>,
     /// Whether an offer was refused since an encoder last looked: they log the edge.
     pub(crate) refusing: AtomicBool,
     state: AtomicU8,
-    /// When encoders leave, whatever is in the ring; set with the close.
-    stop_at: OnceLock<Instant>,
+    /// Until when traces are sent; set with the close, and perhaps moved forward.
+    stop_at: Mutex<Option<Instant>>,
     encoders: OnceLock<Vec<Thread>>,
+}
+
+/// A destination as `/status` sees it.
+pub(crate) struct Destination {
+    pub(crate) health: Arc<Health>,
+    pub(crate) shelf: Option<Arc<Shelf>>,
 }
 
 /// An exchange in the ring.
@@ -47,7 +55,11 @@ pub(crate) struct Waiting {
     pub(crate) exchange: Exchange,
     pub(crate) ticket: Ticket,
     pub(crate) since: Instant,
+    pub(crate) degraded: Option<Degraded>,
 }
+
+/// After the time to send, encoders have this long to bring what is left to disk.
+const SPOOLING: Duration = Duration::from_secs(10);
 
 const OPEN: u8 = 0;
 /// No offer is taken any more; encoders finish what is there.
@@ -69,7 +81,7 @@ impl Handle {
     /// Counts an exchange that is not kept, of the route at this place in the configuration.
     pub fn passed_over(&self, index: usize) {
         let account = self.queue.accounts.get(index);
-        account.into_iter().for_each(Account::not_kept);
+        account.into_iter().for_each(|account| account.not_kept());
     }
 
     /// The accounts and the sinks at this moment. Not for the request path: it allocates.
@@ -81,13 +93,14 @@ impl Handle {
             max_traces: budget.max_traces,
             max_bytes: budget.max_bytes,
         };
-        let routes = self.queue.accounts.iter().map(Account::status).collect();
-        let destinations = self
-            .queue
-            .health
-            .iter()
-            .map(|health| health.status())
-            .collect();
+        let accounts = self.queue.accounts.iter();
+        let routes = accounts.map(|account| account.status()).collect();
+        let destination = |destination: &Destination| {
+            let mut status = destination.health.status();
+            status.spool = destination.shelf.as_ref().map(|shelf| shelf.status());
+            status
+        };
+        let destinations = self.queue.destinations.iter().map(destination).collect();
         Status {
             queue,
             routes,
@@ -99,17 +112,17 @@ impl Handle {
 impl Queue {
     pub(crate) fn new(
         budget: Arc<Budget>,
-        accounts: Vec<Account>,
-        health: Vec<Arc<Health>>,
+        accounts: Vec<Arc<Account>>,
+        destinations: Vec<Destination>,
     ) -> Arc<Self> {
         Arc::new(Self {
             ring: ArrayQueue::new(budget.max_traces.max(1)),
             budget,
             accounts,
-            health,
+            destinations,
             refusing: AtomicBool::new(false),
             state: AtomicU8::new(OPEN),
-            stop_at: OnceLock::new(),
+            stop_at: Mutex::new(None),
             encoders: OnceLock::new(),
         })
     }
@@ -137,9 +150,16 @@ impl Queue {
         }
     }
 
-    fn enqueue(&self, account: &Account, exchange: Exchange) {
+    fn enqueue(&self, account: &Account, mut exchange: Exchange) {
         let decided = exchange.kept.is_some();
-        let (ticket, crossed) = match self.budget.take(pinned_bytes(&exchange)) {
+        let mut degraded = None;
+        let mut taken = self.budget.take(pinned_bytes(&exchange));
+        if taken.as_ref().err() == Some(&DropReason::QueueBytes) {
+            degraded = Some(Degraded::Queue);
+            drop_bodies(&mut exchange);
+            taken = self.budget.take(pinned_bytes(&exchange));
+        }
+        let (ticket, crossed) = match taken {
             Ok(taken) => taken,
             Err(reason) => {
                 // A load first: a store by every offer would bounce the line between cores.
@@ -156,6 +176,7 @@ impl Queue {
             exchange,
             ticket,
             since: Instant::now(),
+            degraded,
         });
         if self.ring.push(waiting).is_err() {
             // Cannot be: the ring holds as many as there are tickets.
@@ -178,14 +199,28 @@ impl Queue {
         self.state.load(Ordering::SeqCst) != OPEN
     }
 
-    /// Whether the encoders' time is up.
+    /// Whether the time to send is up.
     pub(crate) fn is_overdue(&self) -> bool {
-        self.stop_at.get().is_some_and(|at| Instant::now() >= *at)
+        self.is_past(Duration::ZERO)
     }
 
-    /// Takes no more offers and lets the encoders know until when they may work.
+    /// Whether the encoders' time is up: with a disk they go on for a while.
+    pub(crate) fn is_over(&self) -> bool {
+        let on_disk = self.destinations.iter().any(|found| found.shelf.is_some());
+        self.is_past(if on_disk { SPOOLING } else { Duration::ZERO })
+    }
+
+    fn is_past(&self, more: Duration) -> bool {
+        let stop_at = *self.stop_at.lock().unwrap_or_else(PoisonError::into_inner);
+        self.is_closed() && stop_at.is_some_and(|at| Instant::now() >= at + more)
+    }
+
+    /// Takes no more offers and lets the encoders know until when traces are sent. Called again,
+    /// the earlier time holds.
     pub(crate) fn close(&self, stop_at: Instant) {
-        self.stop_at.get_or_init(|| stop_at);
+        let mut at = self.stop_at.lock().unwrap_or_else(PoisonError::into_inner);
+        *at = Some(at.map_or(stop_at, |before| before.min(stop_at)));
+        drop(at);
         self.state.fetch_max(CLOSED, Ordering::SeqCst);
         self.wake();
     }

@@ -22,6 +22,7 @@ impl Health {
             state: DestinationState::Unused,
             failures: 0,
             last_error: None,
+            spool: None,
         })))
     }
 
@@ -30,6 +31,15 @@ impl Health {
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .clone()
+    }
+
+    /// Whether the destination did not take the last batch.
+    pub(crate) fn is_down(&self) -> bool {
+        self.0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .failures
+            > 0
     }
 
     /// The experiment's id is known, or no longer.

@@ -16,21 +16,30 @@
 //! What it does not know: pingora, sampling, or the formats of payloads.
 
 mod accounting;
+mod aside;
 mod assemble;
 mod batch;
 mod budget;
+mod degrade;
 mod encoder;
+mod envelope;
 mod exporter;
 mod handle;
 mod health;
 mod judge;
+mod ledger;
 mod metrics;
 mod otlp;
+mod otlp_read;
+mod outlet;
 mod pipeline;
 mod preview;
 mod record;
+mod rescue;
 mod retry;
+mod shelf;
 mod sink;
+mod spool;
 mod status;
 #[cfg(test)]
 mod tests;
@@ -38,8 +47,12 @@ mod worker;
 
 pub use accounting::DropReason;
 pub use handle::Handle;
-pub use pipeline::{Drained, OpenError, Pipeline, open};
+pub use otlp_read::otlp_json;
+pub use pipeline::{Drained, Hurry, OpenError, Pipeline, open};
+pub use rescue::rescue;
 pub use sink::{ClientError, FoundPage, FoundTrace, ReadError, Reader, StoredSpan, StoredTrace};
+pub use spool::{ShelfView, SpoolError, SpoolView, SpooledTrace};
 pub use status::{
-    DestinationState, DestinationStatus, Pending, QueueStatus, RouteSink, RouteStatus, Status,
+    DestinationState, DestinationStatus, Pending, QueueStatus, RouteSink, RouteStatus, SinceStart,
+    SpoolStatus, Status,
 };

@@ -10,6 +10,7 @@ use prometheus::{
 };
 
 use crate::budget::Budget;
+use crate::shelf::Shelf;
 
 /// Every family, before its labels are resolved.
 pub(crate) struct Metrics {
@@ -23,6 +24,8 @@ pub(crate) struct Metrics {
     pub(crate) defects: IntCounterVec,
     pub(crate) redactions: IntCounterVec,
     pub(crate) tokens: IntCounterVec,
+    pub(crate) spool_damaged: IntCounterVec,
+    pub(crate) degraded: IntCounterVec,
 }
 
 impl Metrics {
@@ -79,8 +82,36 @@ impl Metrics {
                 "Tokens, as the upstream of a decoded exchange counted them.",
                 &["route", "kind"],
             )?,
+            spool_damaged: counter(
+                "offpath_spool_damaged_total",
+                "Places on disk that hold no whole trace: torn ends, changed bytes, failed reads.",
+                &["sink"],
+            )?,
+            degraded: counter(
+                "offpath_degraded_total",
+                "Traces without contents, because something was nearly full or too slow.",
+                &["route", "because"],
+            )?,
         })
     }
+}
+
+/// The gauge of all destinations' bytes on disk.
+pub(crate) fn register_spool_bytes(
+    registry: &Registry,
+    shelves: Vec<Arc<Shelf>>,
+) -> Result<(), prometheus::Error> {
+    let bytes = move || {
+        shelves
+            .iter()
+            .map(|shelf| shelf.status().bytes)
+            .sum::<u64>() as f64
+    };
+    registry.register(Box::new(PullingGauge::new(
+        "offpath_spool_bytes",
+        "Bytes of the spool's segments, delivered records in them included.",
+        Box::new(bytes),
+    )?))
 }
 
 /// Puts `family` into `registry` and hands it back; its handles share one set of figures.

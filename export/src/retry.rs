@@ -93,6 +93,11 @@ impl<T> Delivery<T> {
         expired
     }
 
+    /// What is not settled.
+    pub(crate) fn into_rest(self) -> Vec<T> {
+        self.pieces.into_iter().flatten().collect()
+    }
+
     /// Begins with short pauses again.
     pub(crate) fn hurry(&mut self) {
         self.failures = 0;

@@ -53,6 +53,21 @@ pub struct RouteSink {
     pub dropped: BTreeMap<&'static str, u64>,
     /// Under way.
     pub pending: Pending,
+    /// The share of this process: with a spool, the figures above go back further.
+    pub since_start: SinceStart,
+}
+
+/// What one process did of it: kept + recovered = exported + dropped + pending.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct SinceStart {
+    /// Exchanges kept.
+    pub kept: u64,
+    /// Found on disk at the start.
+    pub recovered: u64,
+    /// Confirmed by the sink.
+    pub exported: u64,
+    /// Lost, for whatever reason.
+    pub dropped: u64,
 }
 
 /// Traces under way, by where they are.
@@ -60,6 +75,8 @@ pub struct RouteSink {
 pub struct Pending {
     /// Not encoded yet, or waiting for their batch.
     pub queue: u64,
+    /// On disk.
+    pub spool: u64,
     /// In a batch that is being sent, or waits for its next attempt.
     pub in_flight: u64,
 }
@@ -81,6 +98,21 @@ pub struct DestinationStatus {
     pub failures: u64,
     /// The last failure in words, bounded; kept after a recovery.
     pub last_error: Option<Arc<str>>,
+    /// What it has on disk; `None` without a spool.
+    pub spool: Option<SpoolStatus>,
+}
+
+/// What one destination has on disk.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct SpoolStatus {
+    /// Its folder.
+    pub folder: Arc<str>,
+    /// Bytes of its segments, delivered records in them included.
+    pub bytes: u64,
+    /// Its share of `spool.max_bytes`.
+    pub max_bytes: u64,
+    /// Why the disk does not take traces at the moment; then they wait in memory.
+    pub failing: Option<Arc<str>>,
 }
 
 /// How a destination does, by its last answer.

@@ -9,7 +9,7 @@ use offpath_config::{Config, Env};
 use tracing::{info, warn};
 
 use crate::serve::Serving;
-use crate::{demo, explain, health, log, serve};
+use crate::{demo, explain, health, log, serve, spool};
 
 /// Exit code for a command or configuration that is wrong (`EX_USAGE` of sysexits.h).
 const USAGE: u8 = 64;
@@ -35,6 +35,9 @@ enum Command {
     /// Judge the traces of the last while, as an MLflow server has them, for cron: 0 healthy, 1
     /// breached, 2 could not tell.
     Health(health::Options),
+    /// Look at the traces on disk, or get them out.
+    #[command(subcommand)]
+    Spool(spool::Command),
     /// Print the JSON Schema of the configuration.
     Schema,
 }
@@ -76,8 +79,9 @@ pub fn main(cli: Cli) -> ExitCode {
         Command::Explain(Explain { file, asked }) => {
             with_config(&file, |config| explain(config, &asked))
         }
-        Command::Demo(options) => demo(options),
+        Command::Demo(options) => or_fail(demo::run(options)),
         Command::Health(options) => health(&options),
+        Command::Spool(command) => or_fail(spool::run(command)),
         Command::Schema => {
             println!("{}", offpath_config::schema());
             ExitCode::SUCCESS
@@ -139,8 +143,8 @@ fn health(options: &health::Options) -> ExitCode {
     }
 }
 
-fn demo(options: demo::Options) -> ExitCode {
-    demo::run(options).unwrap_or_else(|error| {
+fn or_fail(ran: anyhow::Result<ExitCode>) -> ExitCode {
+    ran.unwrap_or_else(|error| {
         eprintln!("offpath: {error:#}");
         ExitCode::FAILURE
     })
@@ -162,6 +166,14 @@ fn describe(config: &Config, traffic: &Validate) -> ExitCode {
             mebibytes(part.bytes),
             part.name,
             part.because
+        );
+    }
+    if let Some(spool) = &config.export.spool {
+        println!(
+            "disk: at most {} in `{}`, in equal shares for {} destinations",
+            mebibytes(spool.max_bytes as u64),
+            spool.path.display(),
+            config.destinations(),
         );
     }
     let (rps, body_bytes) = (traffic.rps, traffic.body_bytes);

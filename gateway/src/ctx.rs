@@ -100,6 +100,13 @@ impl Ctx {
         metrics
             .overhead_head
             .observe(seconds(marks.figures().offpath));
+        let latency = self
+            .route
+            .as_ref()
+            .and_then(|route| route.state.latency.as_ref());
+        if let Some(latency) = latency {
+            latency.record(marks.figures().offpath);
+        }
         metrics.overhead_body.observe(seconds(marks.body()));
         if let Some(first_byte) = self.capture.first_byte() {
             metrics.first_byte.observe(seconds(first_byte));

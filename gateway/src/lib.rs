@@ -13,6 +13,7 @@ mod explain;
 mod forward;
 mod health;
 mod inflight;
+mod latency;
 mod listener;
 mod log;
 mod metrics;
@@ -20,6 +21,8 @@ mod ops;
 mod proxy;
 mod route;
 mod serve;
+mod signals;
+mod spool;
 mod upstream;
 
 pub use cli::{Cli, main};

@@ -6,8 +6,8 @@ use std::time::Duration;
 use offpath_filters::CaptureBudget;
 use prometheus::core::Collector;
 use prometheus::{
-    GaugeVec, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, Opts,
-    Registry,
+    GaugeVec, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge,
+    IntGaugeVec, Opts, Registry,
 };
 
 use crate::alerts::Watch;
@@ -40,6 +40,8 @@ pub(crate) struct Metrics {
     capture_bytes: IntGauge,
     /// Connections refused because `limits.connections` were open.
     pub(crate) connections_refused: IntCounter,
+    /// 1 for routes that capture less because of their latency budget.
+    pub(crate) capture_degraded: IntGaugeVec,
 }
 
 /// One route's share of them.
@@ -114,6 +116,16 @@ impl Metrics {
                 IntGauge::new(
                     "offpath_capture_bytes",
                     "Bytes of messages held for capture.",
+                )?,
+            )?,
+            capture_degraded: registered(
+                registry,
+                IntGaugeVec::new(
+                    Opts::new(
+                        "offpath_capture_degraded",
+                        "1 while a route's latency budget is passed and less is captured.",
+                    ),
+                    &["route"],
                 )?,
             )?,
             connections_refused: registered(

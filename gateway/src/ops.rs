@@ -14,6 +14,7 @@ use serde_json::json;
 
 use crate::alerts::{Alert, Watch};
 use crate::inflight::InFlight;
+use crate::latency::RouteLatency;
 use crate::metrics::Metrics;
 use crate::route::RouteState;
 
@@ -25,6 +26,7 @@ pub(crate) struct Ops {
     pub(crate) routes: Vec<Arc<RouteState>>,
     pub(crate) export: Handle,
     pub(crate) in_flight: InFlight,
+    pub(crate) latency: Vec<Arc<RouteLatency>>,
     /// Taking requests: false before the start and from a drain on.
     pub(crate) ready: AtomicBool,
 }
@@ -86,6 +88,7 @@ impl Ops {
             "ready": self.ready.load(Relaxed),
             "requests_in_flight": self.in_flight.count(),
             "capture_bytes": self.budget.used(),
+            "latency": self.latency.iter().map(|route| route.status()).collect::<Vec<_>>(),
             "alerts": self.alerts(),
             "export": self.export.status(),
         });

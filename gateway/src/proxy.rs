@@ -71,9 +71,10 @@ impl Gateway {
             headers: &head.headers,
         };
         let now = ctx.capture.marks().start();
-        let decide = |tracing: &Tracing| tracing.sampler.decide(incoming, now);
-        let decision = state.tracing.as_ref().map_or(Head::NOT_KEPT, decide);
-        let recording = state.tracing.as_ref().and_then(|tracing| {
+        let capture = state.capture();
+        let decide = |(tracing, ..): (&Tracing, _, _)| tracing.sampler.decide(incoming, now);
+        let decision = capture.map_or(Head::NOT_KEPT, decide);
+        let recording = capture.and_then(|(tracing, plan, max_body)| {
             let keeping = Keeping {
                 head: decision,
                 rules: tracing.rules.clone(),
@@ -93,12 +94,12 @@ impl Gateway {
                 body: Body::default(),
             };
             Some(Recording::begin(
-                Arc::clone(&tracing.plan),
+                Arc::clone(plan),
                 propagation.ids,
                 keeping,
                 (request_id.clone(), request),
                 head_size(head),
-                tracing.max_body,
+                max_body,
                 &self.budget,
             ))
         });

@@ -12,6 +12,7 @@ use offpath_filters::{KeepRules, Sampler};
 use offpath_trace::{self as trace, Level, PatternRule, Plan, Redaction, Rules};
 
 use crate::alerts::Watch;
+use crate::latency::RouteLatency;
 use crate::metrics::{Metrics, RouteMetrics};
 use crate::upstream::Upstream;
 
@@ -27,6 +28,7 @@ pub(crate) struct RouteState {
     /// `None`: the route is not traced.
     pub(crate) tracing: Option<Tracing>,
     pub(crate) metrics: RouteMetrics,
+    pub(crate) latency: Option<Arc<RouteLatency>>,
     /// `None`: nothing is watched.
     pub(crate) watch: Option<Watch>,
 }
@@ -40,6 +42,27 @@ pub(crate) struct Tracing {
     pub(crate) content: bool,
     pub(crate) max_body: usize,
     pub(crate) plan: Arc<Plan>,
+    /// The same without contents, for when the latency budget is passed.
+    pub(crate) metadata: Arc<Plan>,
+}
+
+impl RouteState {
+    /// How exchanges are kept now, by which plan, and how much of a body; `None`: not at all.
+    pub(crate) fn capture(&self) -> Option<(&Tracing, &Arc<Plan>, usize)> {
+        let tracing = self.tracing.as_ref()?;
+        let degraded_to = self
+            .latency
+            .as_ref()
+            .and_then(|latency| latency.degraded_to());
+        match degraded_to {
+            None => Some((tracing, &tracing.plan, tracing.max_body)),
+            // What is not held costs nothing, in either place.
+            Some(CaptureLevel::Metadata | CaptureLevel::Full) => {
+                Some((tracing, &tracing.metadata, 0))
+            }
+            Some(CaptureLevel::Off) => None,
+        }
+    }
 }
 
 /// The routes of a configuration in its order, with their upstreams.
@@ -59,6 +82,10 @@ pub(crate) fn compile(
             context: route.trace.context,
             headers: route.headers.clone(),
             tracing: tracing(index, route),
+            latency: route.latency_budget.as_ref().map(|budget| {
+                let gauge = metrics.capture_degraded.with_label_values(&[&*route.name]);
+                RouteLatency::new(&route.name, budget, gauge)
+            }),
             metrics: metrics.route(&route.name),
             watch: Watch::new(&route.name, &route.alerts, Instant::now()),
         }))
@@ -85,6 +112,10 @@ pub(crate) fn tracing(index: usize, route: &offpath_config::Route) -> Option<Tra
         rules: KeepRules::new(&sampling.keep, now).map(Arc::new),
         content: sampling.keep_content.any(),
         max_body: route.capture.max_body,
+        metadata: Arc::new(Plan {
+            level: Level::Metadata,
+            ..plan.clone()
+        }),
         plan: Arc::new(plan),
     })
 }

@@ -6,7 +6,7 @@
 
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed, Ordering::SeqCst};
 use std::sync::mpsc::SyncSender;
 use std::time::{Duration, Instant};
 
@@ -17,7 +17,7 @@ use offpath_filters::{CaptureBudget, Router};
 use pingora::services::Service as _;
 use pingora::services::listening::Service;
 use prometheus::Registry;
-use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::runtime::Handle as Runtime;
 use tokio::sync::{oneshot, watch};
 use tokio::task::JoinSet;
 use tokio::time::MissedTickBehavior;
@@ -25,11 +25,13 @@ use tracing::{info, warn};
 
 use crate::alerts;
 use crate::inflight::InFlight;
+use crate::latency;
 use crate::listener::{self, Limited};
 use crate::metrics::Metrics;
 use crate::ops::{AdminApp, Ops, TelemetryApp};
 use crate::proxy::{Gateway, Phases};
 use crate::route::{self, RouteState};
+use crate::signals::{self, Stops};
 use crate::upstream::{self, Upstream};
 
 /// Idle connections and accept loops get this long to end once no request is under way.
@@ -54,6 +56,16 @@ pub(crate) fn serve(config: &Config, serving: Serving) -> anyhow::Result<Drained
     let registry = Registry::new();
     let metrics = Arc::new(Metrics::register(&registry)?);
     let (export, pipeline) = offpath_export::open(config, &registry)?;
+    let hurry = pipeline.hurry();
+    // Before the drain of the export it has nothing to hurry, and must not close it: the requests
+    // that are cut are still to be recorded.
+    let draining = Arc::new(AtomicBool::new(false));
+    let may_hurry = Arc::clone(&draining);
+    let stops = signals::listen(Box::new(move || {
+        if may_hurry.load(SeqCst) {
+            hurry.now();
+        }
+    }))?;
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(threads)
@@ -63,13 +75,19 @@ pub(crate) fn serve(config: &Config, serving: Serving) -> anyhow::Result<Drained
         .context("cannot start the proxy's threads")?;
 
     let served = Parts::assemble(config, &metrics, export, registry, threads)
-        .and_then(|parts| runtime.block_on(parts.run(config, serving)));
+        .and_then(|parts| runtime.block_on(parts.run(config, serving, &stops)));
     // Drops what is still under way, which hands it off with the reason `shutdown`.
     runtime.shutdown_timeout(CLOSING);
     let left = served.as_ref().map_or(Duration::ZERO, |deadline| {
         deadline.saturating_duration_since(Instant::now())
     });
-    let drained = pipeline.drain(left.max(FLUSHING));
+    draining.store(true, SeqCst);
+    let hurried = stops.count() > 1;
+    let drained = pipeline.drain(if hurried {
+        Duration::ZERO
+    } else {
+        left.max(FLUSHING)
+    });
     served.map(|_| drained)
 }
 
@@ -94,6 +112,8 @@ impl Parts {
         let budget = CaptureBudget::new(config.limits.capture_bytes);
         let in_flight = InFlight::default();
         let routes = route::compile(config, &upstreams, metrics);
+        let latency = routes.iter().filter_map(|route| route.latency.clone());
+        let latency: Vec<_> = latency.collect();
         let gateway = Arc::new(Gateway {
             router: Router::new(&config.routes),
             routes: routes.clone(),
@@ -112,6 +132,7 @@ impl Parts {
             routes,
             export,
             in_flight,
+            latency,
             ready: AtomicBool::new(false),
         });
         let mut telemetry = Service::new("telemetry".to_owned(), TelemetryApp(Arc::clone(&ops)));
@@ -129,11 +150,16 @@ impl Parts {
     }
 
     /// Serves until told to stop, then until the last request ends; gives the drain's deadline.
-    async fn run(mut self, config: &Config, serving: Serving) -> anyhow::Result<Instant> {
+    async fn run(
+        mut self,
+        config: &Config,
+        serving: Serving,
+        stops: &Stops,
+    ) -> anyhow::Result<Instant> {
         addresses(config).try_for_each(bindable)?;
-        let mut signals = Signals::listen()?;
         upstream::resolve(&self.upstreams).await;
 
+        let _watch = latency::Watch::start(self.ops.latency.clone(), Runtime::current())?;
         // Two watches: probes are answered until the end of a drain.
         let (stop_proxy, proxy_watch) = watch::channel(false);
         let (_stop_ops, ops_watch) = watch::channel(false);
@@ -153,7 +179,7 @@ impl Parts {
         }
 
         tokio::select! {
-            () = signals.stop() => {}
+            () = stops.times(1) => {}
             () = asked(serving.stop) => {}
             // A service ends before the signal only when it could not be started.
             _ = proxy.join_next() => anyhow::bail!("the listeners could not be started"),
@@ -170,7 +196,7 @@ impl Parts {
                 let cut = self.ops.in_flight.count();
                 warn!(cut, "Requests are cut: limits.drain is over.");
             }
-            () = signals.stop() => warn!("A second signal: requests are cut."),
+            () = stops.times(2) => warn!("A second signal: requests are cut."),
         }
         // The last responses' connections close by themselves.
         drop(tokio::time::timeout(CLOSING, proxy.join_next()).await);
@@ -182,34 +208,6 @@ async fn asked(stop: Option<oneshot::Receiver<()>>) {
     match stop {
         Some(stop) => drop(stop.await),
         None => std::future::pending().await,
-    }
-}
-
-/// The signals that end the process, and the one that does not.
-struct Signals {
-    terminate: Signal,
-    interrupt: Signal,
-    hangup: Signal,
-}
-
-impl Signals {
-    fn listen() -> anyhow::Result<Self> {
-        let listen = |kind| signal(kind).context("cannot listen for signals");
-        Ok(Self {
-            terminate: listen(SignalKind::terminate())?,
-            interrupt: listen(SignalKind::interrupt())?,
-            hangup: listen(SignalKind::hangup())?,
-        })
-    }
-
-    async fn stop(&mut self) {
-        loop {
-            tokio::select! {
-                _ = self.terminate.recv() => return,
-                _ = self.interrupt.recv() => return,
-                _ = self.hangup.recv() => warn!("SIGHUP: reload is not yet supported."),
-            }
-        }
     }
 }
 

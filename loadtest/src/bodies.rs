@@ -1,11 +1,13 @@
 //! Generated request bodies: the same arguments give the same bytes.
 
-use std::fmt::Write as _;
+mod frame;
+mod pattern;
+
+pub use self::frame::{Column, Frame};
+pub use self::pattern::Pattern;
 
 use bytes::Bytes;
-use rand::rngs::SmallRng;
-use rand::{Rng as _, SeedableRng as _};
-use serde_json::json;
+use serde_json::{Value, json};
 
 /// Everyday words of different lengths; generated prompts and answers go round in them.
 pub(crate) const WORDS: [&str; 24] = [
@@ -19,11 +21,17 @@ pub(crate) const WORDS: [&str; 24] = [
 /// A streamed one asks for usage too (`stream_options.include_usage`).
 #[must_use]
 pub fn chat(words: usize, stream: bool, model: &str) -> Bytes {
+    chat_of(&text(words), stream, model)
+}
+
+/// The same with this prompt.
+#[must_use]
+pub fn chat_of(prompt: &str, stream: bool, model: &str) -> Bytes {
     let mut body = json!({
         "model": model,
         "messages": [
             {"role": "system", "content": "You are a helpful assistant."},
-            {"role": "user", "content": text(words)},
+            {"role": "user", "content": prompt},
         ],
         "stream": stream,
     });
@@ -37,26 +45,37 @@ pub fn chat(words: usize, stream: bool, model: &str) -> Bytes {
 /// four decimals each.
 #[must_use]
 pub fn dataframe_split(rows: usize, cols: usize, seed: u64) -> Bytes {
-    const HINT: &str = "writing to a string cannot fail";
-    let mut rng = SmallRng::seed_from_u64(seed);
-    let mut out = String::with_capacity(64 + cols * 8 + rows * (cols * 10 + 3));
-    out.push_str(r#"{"dataframe_split":{"columns":["#);
-    for col in 0..cols {
-        let comma = if col == 0 { "" } else { "," };
-        write!(out, r#"{comma}"c{col}""#).expect(HINT);
-    }
-    out.push_str(r#"],"data":["#);
-    for row in 0..rows {
-        out.push_str(if row == 0 { "[" } else { ",[" });
-        for col in 0..cols {
-            let comma = if col == 0 { "" } else { "," };
-            let value: f64 = rng.random_range(-1000.0..1000.0);
-            write!(out, "{comma}{value:.4}").expect(HINT);
+    Frame::of_numbers(rows, cols).body(seed)
+}
+
+/// Prompts of a file, one a line: a JSON object with `prompt`, `text_input` or `turns` (of which
+/// the first is taken), a JSON string, or plain text. The error is a line and what is wrong.
+///
+/// # Errors
+/// When there is none, or an object has none of these members.
+pub fn prompts(text: &str) -> Result<Vec<String>, (usize, String)> {
+    let mut prompts = Vec::new();
+    for (number, line) in (1..).zip(text.lines()) {
+        let line = line.trim();
+        if line.is_empty() {
+            continue;
         }
-        out.push(']');
+        let prompt = match serde_json::from_str::<Value>(line) {
+            Ok(Value::String(prompt)) => Some(prompt),
+            Ok(Value::Object(object)) => {
+                let mut known = ["/prompt", "/text_input", "/turns/0"].into_iter();
+                let object = Value::Object(object);
+                known.find_map(|known| Some(object.pointer(known)?.as_str()?.to_owned()))
+            }
+            _ => Some(line.to_owned()),
+        };
+        let none = || (number, "no `prompt`, `text_input` or `turns`".to_owned());
+        prompts.push(prompt.ok_or_else(none)?);
     }
-    out.push_str("]}}");
-    Bytes::from(out)
+    if prompts.is_empty() {
+        return Err((1, "no prompt in it".to_owned()));
+    }
+    Ok(prompts)
 }
 
 /// `words` words, one space between them.
@@ -73,9 +92,16 @@ pub(crate) fn text(words: usize) -> String {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::Value;
-
     use super::*;
+
+    #[test]
+    fn prompts_are_read_from_text_strings_and_objects() {
+        let text = "plain words\n\n\"a \\n b\"\n{\"turns\": [\"first\", \"second\"]}\n{\"prompt\": \"p\"}\n5";
+        let expect = ["plain words", "a \n b", "first", "p", "5"];
+        assert_eq!(prompts(text).unwrap(), expect);
+        assert_eq!(prompts("a\n{\"x\": 1}").unwrap_err().0, 2);
+        assert_eq!(prompts("\n").unwrap_err().1, "no prompt in it");
+    }
 
     #[test]
     fn chat_has_the_asked_number_of_words_and_asks_for_usage_when_streamed() {

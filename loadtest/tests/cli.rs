@@ -85,6 +85,16 @@ fn a_target_that_is_down_is_exit_code_1_with_its_name_and_a_table() {
     assert!(stdout.contains("errors       connect: 1"), "{stdout}");
 }
 
+#[test]
+fn a_server_that_never_answers_is_exit_code_1_and_says_how_long_it_was_waited_for() {
+    // Connections wait in its queue; nobody takes them.
+    let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}/", silent.local_addr().unwrap());
+    let load = ["--rate", "20", "--duration", "100ms", "--timeout", "200ms"];
+    let says = "no whole response within 200ms of the intended start";
+    check_refused(&[["run", &url].as_slice(), &load].concat(), 1, says);
+}
+
 /// `loadtest upstream`, killed when dropped.
 struct Upstream {
     child: Child,
@@ -215,6 +225,45 @@ fn a_rate_that_cannot_be_reached_is_exit_code_1_and_what_was_measured_is_written
 }
 
 #[test]
+fn templates_and_prompts_are_filled_for_each_request() {
+    let upstream = Upstream::start();
+    let folder = tempfile::tempdir().unwrap();
+    let file = |name: &str, text: &str| {
+        let path = folder.path().join(name);
+        std::fs::write(&path, text).unwrap();
+        path.to_str().unwrap().to_owned()
+    };
+    let json = file("out.json", "");
+    let received = |path: &str, body: &[&str]| {
+        let url = format!("{}{path}", upstream.url);
+        let load = ["--rate", "10", "--duration", "1s", "--json", &json];
+        let output = loadtest(&[&["run", &url], body, &load].concat());
+        let stderr = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(0), "{stderr}");
+        let summary: Value = serde_json::from_slice(&std::fs::read(&json).unwrap()).unwrap();
+        assert_eq!(summary["statuses"]["200"], 10);
+        summary["body_bytes"]["received"].as_u64().unwrap()
+    };
+    // The numbers 0 to 9 take a byte each, two words 12.
+    let template = file("a.txt", "{{n}}{{words:2}}");
+    assert_eq!(received("/echo", &["--template", &template]), 10 * (1 + 12));
+    // Echoed chats differ by what their prompts do.
+    let prompts = file("a.jsonl", "{\"prompt\": \"abcdef\"}\na");
+    let one = file("b.jsonl", "abcdef");
+    let both = received("/echo", &["--prompts", &prompts]);
+    assert_eq!(received("/echo", &["--prompts", &one]) - both, 5 * 5);
+    let broken = file("c.txt", "{{now}}");
+    let url = format!("{}/echo", upstream.url);
+    let args = ["run", &url, "--rate", "1", "--template", &broken];
+    check_refused(&args, 64, "c.txt`: `{{now}}` is not one of");
+    check_refused(
+        &["run", &url, "--rate", "1", "--stream"],
+        64,
+        "`--stream` needs",
+    );
+}
+
+#[test]
 fn a_replay_reads_a_trace_and_says_by_its_exit_code_whether_answers_differ() {
     let upstream = Upstream::start();
     let folder = tempfile::tempdir().unwrap();
@@ -224,7 +273,9 @@ fn a_replay_reads_a_trace_and_says_by_its_exit_code_whether_answers_differ() {
         path.to_str().unwrap().to_owned()
     };
     let line = r#"{"timestamp": 0, "payload": 1, "recorded": {"path": "/echo", "response": 2}}"#;
-    let differing = file("a.jsonl", line);
+    let later =
+        r#"{"timestamp": 2000, "payload": 1, "recorded": {"path": "/echo", "response": 1}}"#;
+    let differing = file("a.jsonl", &format!("{line}\n{later}"));
     let url = format!("{}/", upstream.url);
     let json = file("a.json", "");
     let args = ["replay", &url, "--trace", &differing, "--json", &json];
@@ -235,7 +286,7 @@ fn a_replay_reads_a_trace_and_says_by_its_exit_code_whether_answers_differ() {
     let strict = [&args[..], &["--fail-if-different"]].concat();
     assert_eq!(loadtest(&strict).status.code(), Some(2));
     let none = [&args[..], &["--filter", "path=/x"]].concat();
-    check_refused(&none, 64, "of 1 exchanges none is selected");
+    check_refused(&none, 64, "of 2 exchanges none is selected");
     let broken = file("b.jsonl", &format!("{line}\n{{"));
     check_refused(
         &["replay", &url, "--trace", &broken],

@@ -2,7 +2,9 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use bytes::Bytes;
 use prost::Message as _;
@@ -16,6 +18,23 @@ pub struct Collector {
     endpoint: Upstream,
     spans: Arc<Mutex<Vec<Span>>>,
 }
+
+/// What a collector does with a batch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reaction {
+    /// Keeps it, and says so.
+    Take,
+    /// Keeps it, and says so only after this long.
+    TakeSlowly(Duration),
+    /// Keeps nothing, and answers with this status and these further header lines.
+    Refuse(u16, &'static str),
+    /// Keeps nothing, and closes the connection.
+    Cut,
+    /// Keeps it, and closes the connection without a word: it will come again.
+    TakeAndCut,
+}
+
+type Script = dyn Fn(usize, &[Span]) -> Reaction + Send + Sync;
 
 /// A span as it arrived.
 #[derive(Clone, Debug)]
@@ -55,10 +74,33 @@ impl Collector {
 
     /// The same, where a sink was expected before.
     pub async fn start_at(address: SocketAddr) -> Self {
+        Self::scripted(address, |_, _| Reaction::Take).await
+    }
+
+    /// Does with each batch what `script` says; the batch's number, from 0, comes with it.
+    pub async fn reacting(
+        script: impl Fn(usize, &[Span]) -> Reaction + Send + Sync + 'static,
+    ) -> Self {
+        Self::scripted(([127, 0, 0, 1], 0).into(), script).await
+    }
+
+    async fn scripted(
+        address: SocketAddr,
+        script: impl Fn(usize, &[Span]) -> Reaction + Send + Sync + 'static,
+    ) -> Self {
         let spans = Arc::new(Mutex::new(Vec::new()));
         let kept = Arc::clone(&spans);
-        let endpoint =
-            Upstream::script_at(address, move |_, wire| take(wire, Arc::clone(&kept))).await;
+        let script: Arc<Script> = Arc::new(script);
+        let count = Arc::new(AtomicUsize::new(0));
+        let endpoint = Upstream::script_at(address, move |_, wire| {
+            take(
+                wire,
+                Arc::clone(&kept),
+                Arc::clone(&script),
+                Arc::clone(&count),
+            )
+        })
+        .await;
         Self { endpoint, spans }
     }
 
@@ -76,6 +118,15 @@ impl Collector {
             call: spans.iter().find(|span| span.parent == root.id).cloned(),
         };
         spans.iter().filter(is_root).map(trace).collect()
+    }
+
+    /// How often each trace came, by its id.
+    pub fn times(&self) -> BTreeMap<String, usize> {
+        let mut times = BTreeMap::new();
+        for trace in self.traces() {
+            *times.entry(trace.root.trace_id).or_default() += 1;
+        }
+        times
     }
 
     /// All that came, once there are so many.
@@ -116,13 +167,34 @@ impl Trace {
     }
 }
 
-async fn take(mut wire: Wire, kept: Arc<Mutex<Vec<Span>>>) {
+async fn take(
+    mut wire: Wire,
+    kept: Arc<Mutex<Vec<Span>>>,
+    script: Arc<Script>,
+    count: Arc<AtomicUsize>,
+) {
     while let Some(head) = wire.try_head().await {
-        let body = wire.body(&head).await;
-        kept.lock().unwrap().extend(read(body));
-        wire.send(
-            "HTTP/1.1 200 OK\r\ncontent-type: application/x-protobuf\r\ncontent-length: 0\r\n\r\n",
-        )
+        let spans = read(wire.body(&head).await);
+        let reaction = script(count.fetch_add(1, SeqCst), &spans);
+        let keeps = matches!(
+            reaction,
+            Reaction::Take | Reaction::TakeSlowly(_) | Reaction::TakeAndCut
+        );
+        if keeps {
+            kept.lock().unwrap().extend(spans);
+        }
+        let (status, fields) = match reaction {
+            Reaction::Take => (200, ""),
+            Reaction::TakeSlowly(pause) => {
+                tokio::time::sleep(pause).await;
+                (200, "")
+            }
+            Reaction::Refuse(status, fields) => (status, fields),
+            Reaction::Cut | Reaction::TakeAndCut => return,
+        };
+        wire.send(format!(
+            "HTTP/1.1 {status} As Scripted\r\ncontent-type: application/x-protobuf\r\n{fields}content-length: 0\r\n\r\n",
+        ))
         .await;
     }
 }

@@ -19,6 +19,7 @@ use crate::{
 pub struct Setup {
     config: Value,
     environment: Vec<(String, String)>,
+    script: Option<String>,
 }
 
 /// A running gateway. Killed on drop; its log is shown when the test fails.
@@ -53,6 +54,7 @@ impl Gateway {
         Setup {
             config,
             environment: Vec::new(),
+            script: None,
         }
     }
 
@@ -118,6 +120,18 @@ impl Gateway {
         kill_process(pid, Signal::TERM).expect("the process is there");
     }
 
+    /// The process.
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Ends it without a word, as a crash does, and gives its log.
+    pub fn kill(mut self) -> String {
+        self.child.kill().expect("the process is there");
+        self.child.wait().expect("the process is ours");
+        self.log()
+    }
+
     /// Asks it to stop, and waits until it did.
     pub async fn terminate(self) -> Stopped {
         self.ask_to_stop();
@@ -161,6 +175,18 @@ impl Setup {
             .set("export/batch/linger", "1ms")
     }
 
+    /// Kept traces wait on disk in this folder.
+    pub fn spool(self, folder: &Path, when: &str) -> Self {
+        let path = folder.to_str().expect("a test's folder has a plain name");
+        self.set("export/spool", json!({"path": path, "when": when}))
+    }
+
+    /// Its configuration is started by this shell script, in which `"$@"` stands for the command.
+    pub fn through(mut self, script: &str) -> Self {
+        self.script = Some(script.to_owned());
+        self
+    }
+
     /// A variable of its environment, which is otherwise free of MLflow's.
     pub fn env(mut self, name: &str, value: &str) -> Self {
         self.environment.push((name.to_owned(), value.to_owned()));
@@ -176,7 +202,7 @@ impl Setup {
         self.config["admin"]["address"] = admin.to_string().into();
         let file = config_file(folder.path());
         fs::write(&file, serde_json::to_vec_pretty(&self.config).unwrap()).unwrap();
-        let child = spawn(&file, folder.path(), &self.environment);
+        let child = self.spawn(&file, folder.path());
         let mut gateway = Gateway {
             child,
             address,
@@ -196,6 +222,32 @@ impl Setup {
         }
         gateway
     }
+
+    fn spawn(&self, config: &Path, folder: &Path) -> Child {
+        let log = File::create(log_file(folder)).unwrap();
+        let mut command = match &self.script {
+            None => Command::new(offpath()),
+            Some(script) => {
+                let mut shell = Command::new("sh");
+                shell.args(["-c", script, "sh"]).arg(offpath());
+                shell
+            }
+        };
+        command
+            .args(["run", "--config"])
+            .arg(config)
+            .stdin(Stdio::null());
+        command.stdout(log.try_clone().unwrap()).stderr(log);
+        for (name, _) in std::env::vars_os() {
+            if name.to_string_lossy().starts_with("MLFLOW_") {
+                command.env_remove(&name);
+            }
+        }
+        command
+            .env_remove("RUST_LOG")
+            .envs(self.environment.iter().cloned());
+        command.spawn().expect("the binary runs")
+    }
 }
 
 impl Drop for Gateway {
@@ -207,25 +259,6 @@ impl Drop for Gateway {
             eprintln!("--- the gateway's log\n{}---", self.log());
         }
     }
-}
-
-fn spawn(config: &Path, folder: &Path, environment: &[(String, String)]) -> Child {
-    let log = File::create(log_file(folder)).unwrap();
-    let mut command = Command::new(offpath());
-    command
-        .args(["run", "--config"])
-        .arg(config)
-        .stdin(Stdio::null());
-    command.stdout(log.try_clone().unwrap()).stderr(log);
-    for (name, _) in std::env::vars_os() {
-        if name.to_string_lossy().starts_with("MLFLOW_") {
-            command.env_remove(&name);
-        }
-    }
-    command
-        .env_remove("RUST_LOG")
-        .envs(environment.iter().cloned());
-    command.spawn().expect("the binary runs")
 }
 
 fn log(folder: &Path) -> String {

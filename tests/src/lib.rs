@@ -27,7 +27,7 @@ mod wait;
 mod wire;
 
 pub use binary::offpath;
-pub use collector::{Collector, Span, Trace};
+pub use collector::{Collector, Reaction, Span, Trace};
 pub use gateway::{Gateway, Setup, Stopped};
 pub use metrics::Metrics;
 pub use ports::free_address;

@@ -88,6 +88,54 @@ impl Tracking {
     }
 }
 
+/// A server of a test's own, which can be stopped and started again in its place.
+pub struct Own {
+    installation: Installation,
+    data: tempfile::TempDir,
+    port: u16,
+    server: Option<Server>,
+}
+
+impl Own {
+    /// A server with nothing in it.
+    pub fn start() -> Self {
+        let mut own = Self {
+            installation: installation(),
+            data: tempfile::tempdir().unwrap(),
+            port: crate::free_address().port(),
+            server: None,
+        };
+        own.start_again();
+        own
+    }
+
+    /// What `MLFLOW_TRACKING_URI` should be.
+    pub fn uri(&self) -> String {
+        format!("http://127.0.0.1:{}", self.port)
+    }
+
+    /// Ends it; what it stored stays.
+    pub fn stop(&mut self) {
+        self.server = None;
+    }
+
+    /// Starts it in the same place.
+    pub fn start_again(&mut self) {
+        let server = Server::start_at(&self.installation, self.data.path(), self.port);
+        self.server = Some(server.expect("MLflow starts"));
+    }
+
+    /// All traces of an experiment.
+    pub fn traces(&self, experiment: &str) -> Vec<Value> {
+        let mut reader = Reader::start(&self.installation, &self.uri());
+        let traces = reader.ask(&json!({"experiment": experiment}));
+        traces
+            .as_array()
+            .expect("the reader answers with a list")
+            .clone()
+    }
+}
+
 /// MLflow, a small library of models, and OpenAI's client.
 fn installation() -> Installation {
     let packages = [PACKAGE, "openai", "scikit-learn"];

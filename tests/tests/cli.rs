@@ -29,7 +29,7 @@ routes:
     upstream: modle
     sampling: {ratio: 1.5}
     match: {path: v1}
-    latency_budget: {overhead_p99: 1ms}
+    redact: {fields: [/a]}
 ";
 
 fn run(command: &str, config: &str, more: &[&str]) -> Output {
@@ -63,7 +63,7 @@ fn everything_that_is_wrong_is_said_at_once_with_line_and_key() {
         "offpath.yaml:10: routes[0].upstream: ",
         "offpath.yaml:11: routes[0].sampling.ratio: ",
         "offpath.yaml:12: routes[0].match.path: ",
-        "offpath.yaml:13: routes[0].latency_budget: not yet supported",
+        "offpath.yaml:13: routes[0].redact.fields: not yet supported",
     ];
     check_refused(BAD, &expect);
 }
@@ -122,4 +122,14 @@ fn the_schema_is_json_and_the_version_is_the_packages() {
         version.trim(),
         concat!("offpath ", env!("CARGO_PKG_VERSION"))
     );
+}
+
+#[test]
+fn the_demo_without_mlflow_reads_every_exchange_back_from_disk() {
+    let mut command = Command::new(offpath());
+    let output = command.args(["demo", "--once", "--no-mlflow"]).output();
+    let output = output.unwrap();
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success(), "{said}");
+    assert!(said.contains("7 on disk"), "{said}");
 }

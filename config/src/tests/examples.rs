@@ -198,6 +198,7 @@ fn export_defaults_are_the_documented_ones() {
         give_up_after: secs(300),
     };
     assert_eq!(export.retry, retry);
+    assert_eq!(export.spool, None);
     let encoders = Encoders {
         threads: 1,
         nice: 19,
@@ -407,6 +408,9 @@ fn the_full_example_sets_the_export_and_shows_no_secret() {
     assert_eq!(collector.compression, Compression::None);
     assert_eq!(export.batch.max_trace, 32 << 20);
     assert_eq!(export.retry.give_up_after, secs(60));
+    let spool = export.spool.as_ref().unwrap();
+    assert!(spool.path.ends_with("spool"));
+    assert_eq!((spool.max_bytes, spool.when), (2 << 30, SpoolWhen::Always));
     assert_eq!(
         (export.queue.max_traces, export.queue.max_bytes),
         (500, 16 << 20)

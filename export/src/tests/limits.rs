@@ -31,12 +31,14 @@ fn bytes_are_bounded_too_and_given_back_after_delivery() {
     config.export.batch.linger = Duration::from_secs(3600);
     let export = Export::open(&config);
     (1..=4).for_each(|id| export.offer(id, "x".repeat(30_000)));
-    let sinks = export.wait(|sinks| sinks[0].pending.queue == 3);
-    assert_eq!(sinks[0].dropped, [("queue_bytes", 1)].into());
+    // What does not fit loses its contents before anything is dropped.
+    let degraded = r#"offpath_degraded_total{because="queue",route="r"}"#;
+    let sinks = export.wait(|sinks| sinks[0].pending.queue == 4 && export.metric(degraded) >= 1.0);
+    assert!(sinks[0].dropped.is_empty(), "{sinks:?}");
     let bytes = export.metric("offpath_queue_bytes");
-    assert!((90_000.0..=100_000.0).contains(&bytes), "{bytes}");
+    assert!((30_000.0..=100_000.0).contains(&bytes), "{bytes}");
     let (handle, pipeline) = (export.handle, export.pipeline);
-    assert_eq!(pipeline.drain(Duration::from_secs(30)).delivered, 3);
+    assert_eq!(pipeline.drain(Duration::from_secs(30)).delivered, 4);
     let queue = handle.status().queue;
     assert_eq!((queue.traces, queue.bytes), (0, 0));
 }
@@ -133,4 +135,32 @@ fn what_a_sink_does_not_take_in_time_is_given_up() {
     let sinks = export.wait(|sinks| sinks[0].dropped.get("gave_up") == Some(&3));
     assert_eq!((sinks[0].pending.queue, sinks[0].pending.in_flight), (0, 0));
     assert!(!stub.seen().is_empty());
+}
+
+#[test]
+fn an_exchange_that_does_not_fit_without_its_bodies_is_dropped_and_counted() {
+    let stub = Stub::willing();
+    let mut config = config(&stub);
+    config.export.queue.max_bytes = 200;
+    let export = Export::open(&config);
+    export.offer(1, "{}");
+    let sinks = export.wait(|sinks| sinks[0].kept == 1);
+    assert_eq!(sinks[0].dropped, [("queue_bytes", 1)].into());
+}
+
+#[test]
+fn a_queue_that_fills_loses_contents_first_and_says_so() {
+    let stub = Stub::start(|_| status(503));
+    let mut config = config(&stub);
+    config.export.queue.max_traces = 20;
+    let export = Export::open(&config);
+    for id in 1..=20 {
+        export.offer(id, "word");
+        export.wait(|sinks| sinks[0].pending.queue + sinks[0].pending.in_flight == id as u64);
+        // Encoded before the next comes: pinned bodies have become records.
+        std::thread::sleep(Duration::from_millis(60));
+    }
+    let degraded = r#"offpath_degraded_total{because="queue",route="r"}"#;
+    assert_eq!(export.metric(degraded), 6.0);
+    assert!(export.wait(|_| true)[0].dropped.is_empty());
 }

@@ -4,6 +4,7 @@ mod delivery;
 mod limits;
 mod mlflow;
 mod shutdown;
+mod spool;
 pub(crate) mod stub;
 pub(crate) mod support;
 mod tls;

@@ -20,7 +20,8 @@ fn a_drain_sends_what_waits_at_once() {
         drained,
         Drained {
             delivered: 250,
-            dropped: 0
+            dropped: 0,
+            spooled: 0,
         }
     );
     let traces = stub.traces();
@@ -44,7 +45,8 @@ fn a_drain_cuts_a_pause_short() {
         drained,
         Drained {
             delivered: 1,
-            dropped: 0
+            dropped: 0,
+            spooled: 0,
         }
     );
 }
@@ -67,7 +69,8 @@ fn check_hopeless(answer: impl Fn() -> Answer + Send + Sync + 'static) {
         drained,
         Drained {
             delivered: 0,
-            dropped: 3
+            dropped: 3,
+            spooled: 0,
         }
     );
     let sinks = wait(&export.handle, |_| true);

@@ -152,9 +152,10 @@ pub(crate) fn eventually(condition: impl Fn() -> bool) {
 }
 
 /// kept = exported + dropped + pending. In motion, for a moment, it need not hold.
-fn balances(sink: &RouteSink) -> bool {
+pub(crate) fn balances(sink: &RouteSink) -> bool {
     let dropped: u64 = sink.dropped.values().sum();
-    sink.kept == sink.exported + dropped + sink.pending.queue + sink.pending.in_flight
+    let pending = sink.pending;
+    sink.kept == sink.exported + dropped + pending.queue + pending.spool + pending.in_flight
 }
 
 /// The id as sinks are sent it.
@@ -225,7 +226,9 @@ pub(crate) fn exchange(plan: &Arc<Plan>, id: u128, body: Bytes) -> Exchange {
 
 /// A trace of two spans with the request body as the root's inputs.
 pub(crate) fn decode(exchange: &Exchange) -> (Trace, Vec<Defect>) {
-    let body = exchange.request.body.chunks[0].bytes.clone();
+    let contents = exchange.plan.level == Level::Full;
+    let body = exchange.request.body.chunks.first().filter(|_| contents);
+    let body = body.map(|chunk| chunk.bytes.clone()).unwrap_or_default();
     let inputs = Value::Text(Text::from_utf8_lossy(body));
     let span = |id, parent, name: &'static str, kind, attributes| Span {
         id,

@@ -1,27 +1,33 @@
-//! Whether each kept exchange arrived in MLflow whole.
+//! Whether each kept exchange arrived whole.
 #![expect(clippy::print_stdout, reason = "a demo speaks to whoever started it")]
 
 use std::time::{Duration, Instant};
 
 use anyhow::bail;
-use offpath_export::{Reader, StoredTrace};
+use offpath_export::StoredTrace;
 use serde_json::Value;
 
+use super::source::Source;
 use super::traffic::Call;
 
 /// Batches leave within the linger; a busy MLflow takes its time.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Reads every call's trace back, prints a table, and says whether all of them are whole.
-pub(super) async fn arrived(reader: &Reader, calls: &[Call]) -> anyhow::Result<bool> {
+pub(super) async fn arrived(source: &Source, calls: &[Call]) -> anyhow::Result<bool> {
     println!(
-        "\nread back from MLflow\n{:<22} {:<7} {:>10} {:>11} {:>11}  whole",
-        "call", "state", "in bytes", "in tokens", "out tokens"
+        "\nread back from {}\n{:<22} {:<7} {:>10} {:>11} {:>11}  whole",
+        source.name(),
+        "call",
+        "state",
+        "in bytes",
+        "in tokens",
+        "out tokens"
     );
     let deadline = Instant::now() + PATIENCE;
     let mut all = true;
     for call in calls {
-        let trace = wait_for(reader, &call.trace_id, deadline).await?;
+        let trace = wait_for(source, &call.trace_id, deadline).await?;
         let faults = faults(call, &trace);
         all &= faults.is_empty();
         let tokens = |kind| {
@@ -45,15 +51,15 @@ pub(super) async fn arrived(reader: &Reader, calls: &[Call]) -> anyhow::Result<b
     Ok(all)
 }
 
-async fn wait_for(reader: &Reader, id: &str, deadline: Instant) -> anyhow::Result<StoredTrace> {
+async fn wait_for(source: &Source, id: &str, deadline: Instant) -> anyhow::Result<StoredTrace> {
     loop {
-        match reader.trace(id).await {
+        match source.trace(id).await {
             Ok(Some(trace)) if !trace.spans.is_empty() => return Ok(trace),
             Ok(_) | Err(_) if Instant::now() < deadline => {
                 tokio::time::sleep(Duration::from_millis(100)).await;
             }
             Ok(_) => bail!("trace {id} did not arrive within {PATIENCE:?}"),
-            Err(error) => return Err(error.into()),
+            Err(error) => return Err(error),
         }
     }
 }

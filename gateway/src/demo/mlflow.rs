@@ -112,9 +112,13 @@ impl Installation {
 impl Server {
     /// Starts a server that keeps all it has in `data`, and waits until it answers.
     pub fn start(installation: &Installation, data: &Path) -> anyhow::Result<Self> {
+        Self::start_at(installation, data, free_port()?)
+    }
+
+    /// The same, on this port.
+    pub fn start_at(installation: &Installation, data: &Path, port: u16) -> anyhow::Result<Self> {
         fs::create_dir_all(data)?;
         let data = data.canonicalize()?;
-        let port = free_port()?;
         let store = format!("sqlite:///{}", data.join("mlflow.db").display());
         let artifacts = data.join("artifacts");
         let log = data.join("server.log");

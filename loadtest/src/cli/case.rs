@@ -7,12 +7,10 @@ use std::str::FromStr;
 use anyhow::Context as _;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method, header};
-use offpath_loadtest::bodies;
+use offpath_loadtest::bodies::{self, Frame};
 use offpath_loadtest::compare::Case;
 
-use super::values;
-
-const JSON: &str = "application/json";
+pub(super) const JSON: &str = "application/json";
 
 /// One kind of request, its body not yet made.
 #[derive(Clone, Debug, PartialEq)]
@@ -26,7 +24,7 @@ pub(super) struct CaseArg {
 pub(super) enum Kind {
     Get,
     Chat { words: u32, stream: bool },
-    Dataframe { rows: usize, cols: usize },
+    Dataframe(Frame),
     File(PathBuf),
 }
 
@@ -66,10 +64,7 @@ impl FromStr for Kind {
                 words: words()?,
                 stream: true,
             }),
-            "dataframe" => {
-                let (rows, cols) = values::shape(value)?;
-                Ok(Self::Dataframe { rows, cols })
-            }
+            "dataframe" => Ok(Self::Dataframe(value.parse()?)),
             "file" if !value.is_empty() => Ok(Self::File(PathBuf::from(value))),
             _ => Err(
                 "is one of get, chat:WORDS, stream:WORDS, dataframe:ROWSxCOLS, file:PATH"
@@ -110,22 +105,20 @@ impl Kind {
                 let words = usize::try_from(*words)?;
                 (bodies::chat(words, *stream, "loadtest"), Some(JSON))
             }
-            Self::Dataframe { rows, cols } => {
-                (bodies::dataframe_split(*rows, *cols, seed), Some(JSON))
-            }
+            Self::Dataframe(frame) => (frame.body(seed), Some(JSON)),
             Self::File(path) => (read(path)?, Some(content_type(path))),
         })
     }
 }
 
-fn read(path: &Path) -> anyhow::Result<Bytes> {
+pub(super) fn read(path: &Path) -> anyhow::Result<Bytes> {
     let bytes = fs::read(path);
     Ok(Bytes::from(bytes.with_context(|| {
         format!("cannot read body `{}`", path.display())
     })?))
 }
 
-fn content_type(path: &Path) -> &'static str {
+pub(super) fn content_type(path: &Path) -> &'static str {
     match path.extension().and_then(|extension| extension.to_str()) {
         Some("json") => JSON,
         Some("csv") => "text/csv",
@@ -171,7 +164,7 @@ mod tests {
         );
         check(
             "dataframe:3x2",
-            Ok(("dataframe:3x2", Kind::Dataframe { rows: 3, cols: 2 })),
+            Ok(("dataframe:3x2", Kind::Dataframe(Frame::of_numbers(3, 2)))),
         );
         check("file:/a=b", Ok(("file:/a=b", Kind::File("/a=b".into()))));
         check("chat:many", Err("`many` is not a number of words"));

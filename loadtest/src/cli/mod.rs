@@ -5,6 +5,7 @@
 //! condition that was to fail the command holds, 3 when it cannot be decided; 64 when what was asked
 //! cannot be (`EX_USAGE` of sysexits).
 
+mod body;
 mod case;
 mod compare;
 mod outputs;

@@ -8,16 +8,16 @@ use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
 use clap::ValueEnum;
-use http::{HeaderMap, HeaderName, HeaderValue, Method, header};
+use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use indicatif::{ProgressBar, ProgressStyle};
-use offpath_loadtest::client::{Http, Target, Template, Trust};
+use offpath_loadtest::client::{Http, Target, Trust};
 use offpath_loadtest::report::Summary;
 use offpath_loadtest::run::{self, Plan, Sweep};
 use offpath_loadtest::schedule::{Arrivals, Load};
 use offpath_loadtest::{csv, html, units};
 use tokio::runtime::Runtime;
 
-use super::case::Kind;
+use super::body::Body;
 use super::outputs::{Opened, Outputs};
 use super::{Usage, values};
 
@@ -69,9 +69,6 @@ pub(super) struct Args {
     headers: Vec<(HeaderName, HeaderValue)>,
     #[command(flatten)]
     body: Body,
-    /// Ask for a streamed chat answer
-    #[arg(long, requires = "chat")]
-    stream: bool,
     /// HTTP version: 1 or 2 (h2c without TLS)
     #[arg(long, value_enum, default_value = "1")]
     http: Version,
@@ -89,20 +86,6 @@ pub(super) struct Args {
     /// Threads that send and receive; half the cores, where not given
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=256))]
     threads: Option<u16>,
-}
-
-#[derive(Debug, clap::Args)]
-#[group(multiple = false)]
-struct Body {
-    /// Request body from a file
-    #[arg(long = "body", value_name = "FILE")]
-    file: Option<PathBuf>,
-    /// Generated chat completions request with so many words
-    #[arg(long, value_name = "WORDS")]
-    chat: Option<u32>,
-    /// Generated MLflow `dataframe_split` request, as in 1000x20
-    #[arg(long, value_name = "ROWSxCOLS", value_parser = values::shape)]
-    dataframe: Option<(usize, usize)>,
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -210,18 +193,10 @@ pub(super) fn told(error: run::Error) -> anyhow::Error {
 
 fn plan(args: Args) -> anyhow::Result<Plan> {
     let http = Http::from(args.http);
-    let mut headers: HeaderMap = args.headers.into_iter().collect();
-    let (body, content_type) = args.body.kind(args.stream).body(args.seed)?;
-    if let Some(content_type) = content_type {
-        let content_type = HeaderValue::from_static(content_type);
-        headers.entry(header::CONTENT_TYPE).or_insert(content_type);
-    }
-    let default_method = if content_type.is_some() {
-        Method::POST
-    } else {
-        Method::GET
-    };
-    let method = args.method.unwrap_or(default_method);
+    let headers: HeaderMap = args.headers.into_iter().collect();
+    let requests = args
+        .body
+        .requests(&args.url, http, args.method, headers, args.seed)?;
     let trust = args.ca.as_deref().map(Trust::from_pem_file).transpose()?;
     let first_rate = args
         .sweep
@@ -241,7 +216,7 @@ fn plan(args: Args) -> anyhow::Result<Plan> {
         (None, None) => anyhow::bail!("`--rate` or `--closed-loop` is needed"),
     };
     Ok(Plan {
-        template: Template::new(&args.url, http, method, headers, body)?,
+        requests,
         target: args.url,
         http,
         trust,
@@ -250,21 +225,6 @@ fn plan(args: Args) -> anyhow::Result<Plan> {
         timeout: args.timeout,
         permitted_host: args.i_may_load,
     })
-}
-
-impl Body {
-    fn kind(&self, stream: bool) -> Kind {
-        if let Some(path) = &self.file {
-            return Kind::File(path.clone());
-        }
-        if let Some(words) = self.chat {
-            return Kind::Chat { words, stream };
-        }
-        match self.dataframe {
-            Some((rows, cols)) => Kind::Dataframe { rows, cols },
-            None => Kind::Get,
-        }
-    }
 }
 
 impl From<Version> for Http {

@@ -57,18 +57,6 @@ pub(super) fn part(text: &str) -> Result<f64, String> {
     }
 }
 
-/// `ROWSxCOLS`.
-pub(super) fn shape(text: &str) -> Result<(usize, usize), String> {
-    let broken = || "not ROWSxCOLS, as in 1000x20".to_owned();
-    let (rows, cols) = text.split_once('x').ok_or_else(broken)?;
-    let rows: usize = rows.parse().map_err(|_| broken())?;
-    let cols: usize = cols.parse().map_err(|_| broken())?;
-    match rows.checked_mul(cols) {
-        Some(cells) if cells <= 20_000_000 => Ok((rows, cols)),
-        _ => Err("over 20 million cells".to_owned()),
-    }
-}
-
 /// `FROM..TO`, either of them left out: the begin, the end.
 pub(super) fn window(text: &str) -> Result<(Duration, Duration), String> {
     let (from, to) = text.split_once("..").ok_or("not FROM..TO")?;
@@ -163,7 +151,7 @@ mod tests {
     }
 
     #[test]
-    fn rates_and_shapes_are_checked() {
+    fn rates_are_checked() {
         check(rate("0.5"), Ok(0.5));
         check(rate("NaN"), Err("not within 0.001 to 1000000 per second"));
         check(rate("0"), Err("not within 0.001 to 1000000 per second"));
@@ -181,8 +169,5 @@ mod tests {
         check(part("50%"), Ok(0.5));
         check(part("0.25"), Ok(0.25));
         check(part("101%"), Err("not within 0% to 100%"));
-        check(shape("1000x20"), Ok((1000, 20)));
-        check(shape("1000"), Err("not ROWSxCOLS, as in 1000x20"));
-        check(shape("9999999999x9999999999"), Err("over 20 million cells"));
     }
 }

@@ -96,13 +96,12 @@ pub async fn replay(
     let tally = Arc::new(Mutex::new(Tally::default()));
     let (comparer, check) = comparer(plan, &tally).map_err(Error::Thread)?;
     let recording = Recording {
-        requests: requests(plan.clone()),
         schedule: Box::new(schedule.map(|(offset, request)| Due { offset, request })),
         check,
     };
     let run = run::Plan {
         target: plan.target.clone(),
-        template: first(plan).map_err(Error::Request)?,
+        requests: requests(plan.clone()),
         http: plan.http,
         trust: plan.trust.clone(),
         load: Load::Recorded {
@@ -166,12 +165,6 @@ fn requests(plan: Plan) -> Requests {
         let exchange = plan.exchanges.get(index % plan.exchanges.len().max(1))?;
         template(&plan, exchange).ok()
     })
-}
-
-fn first(plan: &Plan) -> crate::client::Result<Template> {
-    let body = Bytes::new();
-    let (method, headers) = (http::Method::GET, HeaderMap::new());
-    Template::new(&plan.target, plan.http, method, headers, body)
 }
 
 fn template(plan: &Plan, exchange: &Exchange) -> crate::client::Result<Template> {

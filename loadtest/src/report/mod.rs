@@ -8,6 +8,7 @@ mod samples;
 mod table;
 mod timeline;
 
+pub use self::recorder::TokenEvents;
 pub(crate) use self::recorder::{Answer, Attempt, Failure, Recorder};
 pub use self::samples::Metric;
 pub(crate) use self::samples::Samples;
@@ -28,6 +29,8 @@ use crate::schedule::Load;
 const LAG_P99_MAX: Duration = Duration::from_millis(1);
 /// A smaller part of the offered rate spoils a run.
 const ACHIEVED_MIN: f64 = 0.95;
+/// Unless the last request was sent no later than this: a short run has no rate to speak of.
+const LATENESS_MAX: Duration = Duration::from_millis(50);
 
 /// The result of one run. Times are in microseconds where a name says `us`.
 #[derive(Clone, Debug, Serialize)]
@@ -56,6 +59,8 @@ pub struct Summary {
     pub body_bytes: BodyBytes,
     /// The distributions.
     pub figures: Vec<Figure>,
+    /// Of streamed answers.
+    pub token_events: TokenEvents,
     /// The run in slices of equal length.
     pub windows: Vec<Window>,
     /// Why the figures are not those of the target alone; empty for a sound run.
@@ -69,6 +74,8 @@ pub struct Rate {
     pub offered: Option<f64>,
     /// Requests sent, over the duration, or over the time to the last send where that is longer.
     pub achieved: f64,
+    /// Whether that is too little to speak of the rate that was asked for.
+    pub missed: bool,
 }
 
 /// Bytes of bodies, without heads and framing.
@@ -127,6 +134,7 @@ impl Summary {
                 received: recorder.response_bytes,
             },
             figures: figures(recorder),
+            token_events: recorder.token_events,
             windows: recorder
                 .timeline
                 .as_ref()
@@ -145,7 +153,7 @@ impl Summary {
     /// its time.
     #[must_use]
     pub fn missed_its_rate(&self) -> bool {
-        self.rate.is_missed()
+        self.rate.missed
     }
 
     /// The distribution of that name, where there were values.
@@ -153,13 +161,6 @@ impl Summary {
     pub fn figure(&self, name: &str) -> Option<&Percentiles> {
         let mut figures = self.figures.iter();
         Some(&figures.find(|figure| figure.name == name)?.us)
-    }
-}
-
-impl Rate {
-    fn is_missed(self) -> bool {
-        self.offered
-            .is_some_and(|offered| self.achieved < ACHIEVED_MIN * offered)
     }
 }
 
@@ -175,11 +176,16 @@ fn rate(measured: &Measured<'_>) -> Rate {
             count / over.as_secs_f64()
         }
     };
+    let (sent, duration) = (measured.recorder.sent, measured.duration);
+    let offered = measured.offered.map(|due| per_second(due, duration));
+    let is_short = |over| {
+        let achieved = per_second(sent, duration.max(over));
+        offered.is_some_and(|offered| achieved < ACHIEVED_MIN * offered)
+    };
     Rate {
-        offered: measured
-            .offered
-            .map(|due| per_second(due, measured.duration)),
-        achieved: per_second(measured.recorder.sent, measured.duration.max(sending)),
+        offered,
+        achieved: per_second(sent, duration.max(sending)),
+        missed: is_short(sending) && is_short(sending.saturating_sub(LATENESS_MAX)),
     }
 }
 
@@ -245,7 +251,7 @@ fn degraded(recorder: &Recorder, rate: Rate) -> Vec<String> {
             lag.p99
         ));
     }
-    if rate.is_missed()
+    if rate.missed
         && let Some(offered) = rate.offered
     {
         let achieved = rate.achieved;

@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
+use serde::Serialize;
+
 use super::{Samples, Timeline};
 use crate::client;
 use crate::micros::Micros;
@@ -63,6 +65,17 @@ impl From<&client::Error> for Failure {
     }
 }
 
+/// How token events came: one by one, or held back and sent together.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct TokenEvents {
+    /// Token events that had one before them in their answer.
+    pub gaps: u64,
+    /// Those that came in one read with the one before.
+    pub merged: u64,
+    /// The reads in which they came.
+    pub reads: u64,
+}
+
 /// Counts and distributions of one run.
 #[derive(Debug, Default)]
 pub(crate) struct Recorder {
@@ -83,6 +96,7 @@ pub(crate) struct Recorder {
     pub(crate) ttft: Micros,
     pub(crate) itl: Micros,
     pub(crate) tpot: Micros,
+    pub(crate) token_events: TokenEvents,
     /// Where every value is wanted.
     pub(crate) samples: Option<Samples>,
     /// Where it is wanted how latency went over time.
@@ -135,11 +149,15 @@ impl Recorder {
         self.first_error.get_or_insert(failure.message);
     }
 
-    /// Adds gaps between token events, of answers under way too.
+    /// Adds gaps between token events that came in one read, of answers under way too.
     pub(crate) fn add_gaps(&mut self, gaps: &[Duration]) {
         for gap in gaps {
             self.itl.record(*gap);
         }
+        let merged = gaps.iter().filter(|gap| gap.is_zero()).count();
+        self.token_events.gaps += u64::try_from(gaps.len()).unwrap_or(u64::MAX);
+        self.token_events.merged += u64::try_from(merged).unwrap_or(u64::MAX);
+        self.token_events.reads += u64::from(merged > 0);
         if let Some(samples) = &mut self.samples {
             samples.add_gaps(gaps);
         }

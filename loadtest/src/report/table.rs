@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::{Figure, Summary};
+use super::{Figure, Summary, TokenEvents};
 use crate::client::Http;
 use crate::run::{Knee, Sweep};
 use crate::schedule::{Arrivals, Load};
@@ -32,6 +32,18 @@ impl fmt::Display for Summary {
         let (sent, received) = (grouped(sent), grouped(received));
         writeln!(f, "body bytes   {sent} sent, {received} received")?;
         write_figures(f, &self.figures)?;
+        let TokenEvents {
+            gaps,
+            merged,
+            reads,
+        } = self.token_events;
+        if gaps > 0 {
+            let (merged, gaps, reads) = (grouped(merged), grouped(gaps), grouped(reads));
+            writeln!(
+                f,
+                "merged = token events that came in one read with the one before: {merged} of {gaps}, in {reads} reads"
+            )?;
+        }
         for reason in &self.degraded {
             writeln!(f, "\nDEGRADED     {reason}")?;
         }

@@ -66,6 +66,12 @@ fn a_run_that_its_own_lag_or_rate_spoils_is_marked() {
         Duration::ZERO,
         &["achieved 90.0/s, under 95 % of 100.0/s"],
     );
+    // The last one is 4 % of the run late, and no more than that.
+    check_degraded(
+        100,
+        Duration::from_millis(45),
+        &["dispatch lag p99 is 45023 us, over 1000 us"],
+    );
     // The last request was sent at 10.99 s instead of 0.99 s.
     check_degraded(
         100,

@@ -18,7 +18,7 @@ mod worker;
 
 pub(crate) use self::dispatch::Due;
 pub(crate) use self::lane::{Lane, Load as LaneLoad, When};
-pub(crate) use self::requests::Requests;
+pub use self::requests::Requests;
 pub use self::sweep::{Knee, Sweep, sweep};
 pub(crate) use self::worker::Check;
 
@@ -26,7 +26,7 @@ use std::io;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crate::client::{self, Http, Target, Template, Trust};
+use crate::client::{self, Http, Target, Trust};
 use crate::report::{Failure, Measured, Recorder, Summary, Timeline};
 use crate::schedule::{Load, Schedule};
 
@@ -39,8 +39,8 @@ const PROGRESS_INTERVAL: Duration = Duration::from_millis(100);
 pub struct Plan {
     /// Where the requests go.
     pub target: Target,
-    /// The request.
-    pub template: Template,
+    /// The requests.
+    pub requests: Requests,
     /// The version spoken.
     pub http: Http,
     /// Authorities for an `https` target.
@@ -55,10 +55,8 @@ pub struct Plan {
     pub permitted_host: Option<String>,
 }
 
-/// Requests with their own instants.
+/// A plan's requests at instants of their own.
 pub(crate) struct Recording {
-    /// The requests.
-    pub(crate) requests: Requests,
     /// When each is due; ascends.
     pub(crate) schedule: Box<dyn Iterator<Item = Due> + Send>,
     /// Looks at each whole answer.
@@ -122,7 +120,7 @@ pub async fn run(
     Ok(summary)
 }
 
-/// Sends what `recording` has, in place of the plan's template and load, which only tell of it.
+/// Sends the plan's requests when `recording` says.
 ///
 /// # Errors
 /// As [`run`]; a target that is down, too.
@@ -146,23 +144,19 @@ async fn load_once(
     progress: impl Fn(Duration, u64),
 ) -> Result<(Summary, bool), Error> {
     let mut check = None;
-    let (requests, when) = match (recording, plan.load) {
+    let when = match (recording, plan.load) {
         (Some(recording), Load::Recorded { connections, .. }) => {
             check = Some(recording.check);
             let schedule = recording.schedule;
-            let when = When::Open {
+            When::Open {
                 schedule,
                 connections,
-            };
-            (recording.requests, when)
+            }
         }
-        (_, load) => (
-            Requests::same(plan.template.clone()),
-            when(load, plan.duration),
-        ),
+        (_, load) => when(load, plan.duration),
     };
     let load = LaneLoad {
-        requests,
+        requests: plan.requests.clone(),
         when,
         timeout: plan.timeout,
         recorder: Recorder {
@@ -179,7 +173,7 @@ async fn load_once(
     Ok((summary, loaded.stopped_after.is_none()))
 }
 
-/// One request over and over, as `load` has it.
+/// Requests one by one, as `load` has it.
 pub(crate) fn when(load: Load, duration: Duration) -> When {
     match load {
         Load::Open {
@@ -195,7 +189,11 @@ pub(crate) fn when(load: Load, duration: Duration) -> When {
                 None => schedule,
             };
             When::Open {
-                schedule: Box::new(schedule.map(|offset| Due { offset, request: 0 })),
+                schedule: Box::new(
+                    schedule
+                        .enumerate()
+                        .map(|(request, offset)| Due { offset, request }),
+                ),
                 connections,
             }
         }

@@ -1,4 +1,4 @@
-//! The requests of one load, by number.
+//! The requests of one load, by number: of its schedule, or of its recording.
 
 use std::sync::Arc;
 
@@ -10,7 +10,7 @@ use crate::client::Template;
 
 /// Requests by number. Cheap to clone.
 #[derive(Clone)]
-pub(crate) struct Requests {
+pub struct Requests {
     kind: Kind,
 }
 
@@ -23,13 +23,15 @@ enum Kind {
 }
 
 impl Requests {
-    pub(crate) fn same(template: Template) -> Self {
+    /// One over and over.
+    #[must_use]
+    pub fn same(template: Template) -> Self {
         let kind = Kind::Same(Arc::new(template));
         Self { kind }
     }
 
-    /// Those of `make`; it knows every number that the load's schedule has.
-    pub(crate) fn made(make: impl Fn(usize) -> Option<Template> + Send + Sync + 'static) -> Self {
+    /// Those of `make`, each made when it is due; it knows every number that the load has.
+    pub fn made(make: impl Fn(usize) -> Option<Template> + Send + Sync + 'static) -> Self {
         let kind = Kind::Made(Arc::new(make));
         Self { kind }
     }
@@ -43,5 +45,14 @@ impl Requests {
                 Some((template.request(), template.body_bytes()))
             }
         }
+    }
+}
+
+impl std::fmt::Debug for Requests {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match &self.kind {
+            Kind::Same(_) => "Requests::same",
+            Kind::Made(_) => "Requests::made",
+        })
     }
 }

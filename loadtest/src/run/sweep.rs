@@ -109,6 +109,7 @@ mod tests {
 
     use super::*;
     use crate::client::{Http, Target, Template};
+    use crate::run::Requests;
     use crate::schedule::Arrivals;
     use crate::upstream::Server;
 
@@ -117,7 +118,9 @@ mod tests {
         let target: Target = server.url(path).parse().unwrap();
         let (headers, body) = (HeaderMap::new(), Bytes::new());
         let plan = Plan {
-            template: Template::new(&target, Http::One, Method::POST, headers, body).unwrap(),
+            requests: Requests::same(
+                Template::new(&target, Http::One, Method::POST, headers, body).unwrap(),
+            ),
             target,
             http: Http::One,
             trust: None,

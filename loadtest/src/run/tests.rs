@@ -14,6 +14,7 @@ use tokio::task::JoinSet;
 
 use super::*;
 use crate::bodies;
+use crate::client::Template;
 use crate::schedule::Arrivals;
 use crate::upstream::Server;
 
@@ -24,7 +25,7 @@ fn plan(url: &str, headers: &[(&'static str, &'static str)], body: Bytes, load: 
         map.insert(*name, HeaderValue::from_static(value));
     }
     Plan {
-        template: Template::new(&target, Http::One, Method::POST, map, body).unwrap(),
+        requests: same(&target, Http::One, map, body),
         target,
         http: Http::One,
         trust: None,
@@ -33,6 +34,10 @@ fn plan(url: &str, headers: &[(&'static str, &'static str)], body: Bytes, load: 
         timeout: Duration::from_secs(20),
         permitted_host: None,
     }
+}
+
+fn same(target: &Target, http: Http, headers: HeaderMap, body: Bytes) -> Requests {
+    Requests::same(Template::new(target, http, Method::POST, headers, body).unwrap())
 }
 
 fn open(rate: f64, connections: usize) -> Load {
@@ -64,8 +69,8 @@ async fn every_scheduled_request_is_sent_and_counted_on_both_versions() {
             open(400.0, 16),
         );
         plan.http = http;
-        let (method, body) = (Method::POST, Bytes::from("12345"));
-        plan.template = Template::new(&plan.target, http, method, HeaderMap::new(), body).unwrap();
+        let body = Bytes::from("12345");
+        plan.requests = same(&plan.target, http, HeaderMap::new(), body);
         let summary = summary_of(&plan).await;
         assert_eq!(summary.requests, 40);
         assert_eq!(summary.statuses.get(&200), Some(&40));

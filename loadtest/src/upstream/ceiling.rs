@@ -9,7 +9,7 @@ use super::Server;
 use crate::bodies;
 use crate::client::{Http, Template};
 use crate::report::Summary;
-use crate::run::{self, Error, Plan};
+use crate::run::{self, Error, Plan, Requests};
 use crate::schedule::Load;
 
 /// Requests in flight while it is measured.
@@ -54,7 +54,7 @@ pub async fn ceiling(duration: Duration) -> Result<Ceiling, Error> {
         headers.insert(header::CONTENT_TYPE, json);
         let template = Template::new(&target, Http::One, Method::POST, headers, body);
         let plan = Plan {
-            template: template.map_err(Error::Request)?,
+            requests: Requests::same(template.map_err(Error::Request)?),
             target,
             http: Http::One,
             trust: None,

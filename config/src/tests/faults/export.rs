@@ -124,3 +124,20 @@ fn bounds_of_the_export_are_positive_and_consistent() {
         "9: telemetry.address: `nowhere` is not an address",
     );
 }
+
+#[test]
+fn a_spool_has_a_folder_and_room() {
+    let spool = |keys: &str| format!("export: {{spool: {{{keys}}}}}");
+    check_top(
+        &spool("when: always"),
+        "9: export.spool.when: needs a folder: set `path`",
+    );
+    check_top(
+        &spool("path: s, when: sometimes"),
+        "9: export.spool.when: `sometimes` is not one of",
+    );
+    check_top(
+        &spool("path: s, max_bytes: 1000KiB"),
+        "9: export.spool.max_bytes: must be at least 1MiB",
+    );
+}

@@ -74,37 +74,6 @@ fn routes_are_named_once_and_refer_to_what_exists() {
 }
 
 #[test]
-fn a_rule_that_masks_nothing_is_refused() {
-    for (redact, expect) in [
-        ("{fields: [a]}", "fields[0]: `a` must begin with `/`"),
-        ("{headers: [a b]}", "headers[0]: `a b` is not"),
-        (
-            "{patterns: [emial]}",
-            "patterns[0]: `emial` is not one of `email`",
-        ),
-        ("{patterns: [{name: x}]}", "patterns[0].regex: is required"),
-        (
-            "{patterns: [{name: x, regex: \"(\"}]}",
-            "patterns[0].regex: `(` is no regular expression: error: unclosed group",
-        ),
-        (
-            "{patterns: [{name: x, regex: a*}]}",
-            "patterns[0].regex: `a*` matches nothing at all",
-        ),
-        ("{replace: \"\"}", "replace: "),
-        (
-            "{hash_kye: k}",
-            "hash_kye: unknown key, did you mean `hash_key`?",
-        ),
-    ] {
-        check_route(
-            &format!("redact: {redact}"),
-            &format!("9: routes[0].redact.{expect}"),
-        );
-    }
-}
-
-#[test]
 fn matches_are_ones_that_a_request_can_meet() {
     for key in ["path", "path_prefix", "path_glob"] {
         let expect = format!("9: routes[0].match.{key}: must begin with \"/\"");
@@ -243,6 +212,22 @@ fn a_route_that_can_never_match_is_a_warning() {
 }
 
 #[test]
+fn a_latency_budget_says_how_much_and_what_gives_way() {
+    check_route(
+        "latency_budget: {degrade_to: off}",
+        "9: routes[0].latency_budget.overhead_p99: is required",
+    );
+    check_route(
+        "latency_budget: {overhead_p99: 0s}",
+        "9: routes[0].latency_budget.overhead_p99: must be more than 0",
+    );
+    check_route(
+        "latency_budget: {overhead_p99: 1ms, degrade_to: full}",
+        "9: routes[0].latency_budget.degrade_to: `full` is not one of",
+    );
+}
+
+#[test]
 fn sampling_by_what_has_no_source_is_a_warning() {
     let warning =
         "routes[1].sampling: by `user` decides by the trace, because `trace.user` names no source";
@@ -250,4 +235,35 @@ fn sampling_by_what_has_no_source_is_a_warning() {
     check_warning(&format!("{{{by_user}}}"), Some(warning));
     let named = "trace: {user: [{header: x-user}]}";
     check_warning(&format!("{{{by_user}, {named}}}"), None);
+}
+
+#[test]
+fn what_is_masked_is_named_as_it_can_be_found() {
+    for (redact, expect) in [
+        ("{fields: [a]}", "fields[0]: `a` must begin with `/`"),
+        ("{headers: [a b]}", "headers[0]: `a b` is not"),
+        (
+            "{patterns: [emial]}",
+            "patterns[0]: `emial` is not one of `email`",
+        ),
+        ("{patterns: [{name: x}]}", "patterns[0].regex: is required"),
+        (
+            "{patterns: [{name: x, regex: \"(\"}]}",
+            "patterns[0].regex: `(` is no regular expression: error: unclosed group",
+        ),
+        (
+            "{patterns: [{name: x, regex: a*}]}",
+            "patterns[0].regex: `a*` matches nothing at all",
+        ),
+        ("{replace: \"\"}", "replace: "),
+        (
+            "{hash_kye: k}",
+            "hash_kye: unknown key, did you mean `hash_key`?",
+        ),
+    ] {
+        check_route(
+            &format!("redact: {redact}"),
+            &format!("9: routes[0].redact.{expect}"),
+        );
+    }
 }

@@ -1,0 +1,99 @@
+"""A sink that takes so many batches per second, or none, and a watch over a process."""
+
+import http.server
+import json
+import pathlib
+import threading
+import time
+
+
+class Sink:
+    """Answers each batch after a pause: with one request in flight per destination, that is its
+    rate. `status` may be changed while it runs."""
+
+    def __init__(self, pause=0.0, status=200):
+        self.pause, self.status, self.batches = pause, status, 0
+        sink = self
+
+        class Handler(http.server.BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def do_POST(self):
+                self.rfile.read(int(self.headers["content-length"]))
+                time.sleep(sink.pause)
+                sink.batches += 1
+                self.send_response(sink.status)
+                self.send_header("content-length", "0")
+                self.end_headers()
+
+            def log_message(self, *_):
+                pass
+
+        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.server.daemon_threads = True
+        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+        self.endpoint = f"http://127.0.0.1:{self.server.server_port}/v1/traces"
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.server.shutdown()
+
+
+class Watch:
+    """A sample of a process every second, appended to a file of JSON lines."""
+
+    def __init__(self, gateway, path, began):
+        self.gateway, self.path, self.began = gateway, pathlib.Path(path), began
+        self.stopping = threading.Event()
+        self.thread = threading.Thread(target=self.run, daemon=True)
+
+    def __enter__(self):
+        self.thread.start()
+        return self
+
+    def __exit__(self, *_):
+        self.stopping.set()
+        self.thread.join()
+
+    def run(self):
+        start = time.monotonic()
+        while not self.stopping.wait(1):
+            sample = self.sample()
+            sample["second"] = round(self.began + time.monotonic() - start, 1)
+            with self.path.open("a") as file:
+                file.write(json.dumps(sample) + "\n")
+
+    def sample(self):
+        process = pathlib.Path(f"/proc/{self.gateway.child.pid}")
+        status = dict(line.split(":", 1) for line in (process / "status").read_text().splitlines())
+        return {
+            "rss_mib": round(int(status["VmRSS"].split()[0]) / 1024, 1),
+            "descriptors": len(list((process / "fd").iterdir())),
+            **self.gateway.account(),
+        }
+
+
+def plot(samples, path, title):
+    """Memory and descriptors over time, as SVG."""
+    width, height, left, top = 720, 150, 60, 30
+    seconds = max(sample["second"] for sample in samples) or 1
+    parts = []
+    for row, (key, unit) in enumerate([("rss_mib", "MiB resident"), ("descriptors", "descriptors")]):
+        most = max(sample[key] for sample in samples) * 1.1 or 1
+        bottom = top + (row + 1) * (height + 40) - 40
+        points = " ".join(f"{left + sample['second'] / seconds * width:.1f},"
+                          f"{bottom - sample[key] / most * height:.1f}" for sample in samples)
+        parts.append(f'<path d="M{left} {bottom - height}V{bottom}H{left + width}" class="axis"/>'
+                     f'<polyline points="{points}"/>'
+                     f'<text x="{left - 6}" y="{bottom - height + 10}" text-anchor="end">{most:.0f}</text>'
+                     f'<text x="{left - 6}" y="{bottom}" text-anchor="end">0</text>'
+                     f'<text x="{left + 6}" y="{bottom - height + 10}">{unit}</text>'
+                     f'<text x="{left + width}" y="{bottom + 16}" text-anchor="end">{seconds:.0f} s</text>')
+    style = ("polyline{fill:none;stroke:#06c;stroke-width:1.5}.axis{fill:none;stroke:#999}"
+             "text{font:12px sans-serif}")
+    path.write_text(f'<svg xmlns="http://www.w3.org/2000/svg" width="{left + width + 20}" '
+                    f'height="{top + 2 * (height + 40)}"><style>{style}</style>'
+                    f'<rect width="100%" height="100%" fill="#fff"/>'
+                    f'<text x="{left}" y="18">{title}</text>{"".join(parts)}</svg>\n')

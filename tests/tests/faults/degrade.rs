@@ -1,0 +1,97 @@
+//! Budgets that tighten: contents give way first, say so, and come back.
+
+use offpath_tests::{Collector, Gateway, Trace, Upstream, Wire, eventually, free_address};
+use serde_json::json;
+
+use super::{dropped, id, keep, number, pending, post, settled};
+
+fn has_contents(trace: &Trace) -> bool {
+    format!("{:?}", trace.root.attributes).contains("s3cret")
+}
+
+#[tokio::test]
+async fn a_queue_that_fills_loses_contents_before_traces_and_recovers() {
+    let upstream = Upstream::echo().await;
+    let address = free_address();
+    let endpoint = format!("http://{address}/v1/traces");
+    let setup = Gateway::before(upstream.url())
+        .set("export/sinks/nowhere/endpoint", endpoint)
+        .set("export/sinks/nowhere/compression", "none")
+        .set("export/queue/max_traces", 40)
+        .set("export/retry/initial", "20ms")
+        .set("export/retry/max", "50ms");
+    let gateway = setup.start().await;
+    let mut client = Wire::connect(gateway.address()).await;
+    let mut ids = Vec::new();
+    for sent in 1..=40 {
+        ids.push(keep(&mut client, "s3cret").await);
+        // Encoded one by one: what is decided for each depends on what waits.
+        gateway.account(|account| pending(account) == sent).await;
+        encoded(&gateway, sent).await;
+    }
+    let metrics = gateway.metrics().await;
+    assert_eq!(
+        metrics.sum("offpath_degraded_total", &["because=\"queue\""]),
+        11.0
+    );
+    let collector = Collector::start_at(address).await;
+    let account = settled(&gateway, 40).await;
+    assert_eq!(dropped(&account), 0, "{account}");
+    ids.push(keep(&mut client, "s3cret").await);
+    settled(&gateway, 41).await;
+    for trace in collector.traces() {
+        let place = ids
+            .iter()
+            .position(|id| *id == trace.root.trace_id)
+            .unwrap();
+        let full = !(29..40).contains(&place);
+        assert_eq!(has_contents(&trace), full, "trace {place}");
+        assert_eq!(
+            trace.value("offpath.degraded") == "queue",
+            !full,
+            "trace {place}"
+        );
+        assert_eq!(trace.value("offpath.request.bytes"), 6);
+    }
+}
+
+/// Waits until so many were encoded.
+async fn encoded(gateway: &Gateway, count: u64) {
+    eventually("an encoded trace", async || {
+        let metrics = gateway.metrics().await;
+        (metrics.sum("offpath_encode_seconds_count", &[]) == count as f64).then_some(())
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn past_its_latency_budget_a_route_captures_less_and_says_so() {
+    let upstream = Upstream::echo().await;
+    let collector = Collector::start().await;
+    // No machine is that fast.
+    let budget = json!({"overhead_p99": "1us", "degrade_to": "metadata"});
+    let setup = Gateway::before(upstream.url()).collect(&collector);
+    let gateway = setup.set("routes/0/latency_budget", budget).start().await;
+    let degraded = async || {
+        gateway.exchange(post("s3cret")).await;
+        let status = gateway.status().await;
+        (status["latency"][0]["capture"] == "metadata").then_some(status)
+    };
+    let status = eventually("the budget to be passed", degraded).await;
+    assert!(number(&status, "/latency/0/waiting_p99_us") > 1, "{status}");
+    let (head, body) = gateway.exchange(post("s3cret")).await;
+    assert_eq!((head.status(), &body[..]), (200, &b"s3cret"[..]));
+    let last = id(&head);
+    let metrics = gateway.metrics().await;
+    assert_eq!(metrics.sum("offpath_capture_degraded", &[]), 1.0);
+    let kept = number(&status, "/export/routes/0/kept") + 1;
+    settled(&gateway, kept).await;
+    let traces = collector.traces();
+    let trace = traces
+        .iter()
+        .find(|trace| trace.root.trace_id == last)
+        .unwrap();
+    assert!(!has_contents(trace), "{trace:#?}");
+    assert_eq!(trace.text("offpath.degraded"), "latency");
+    assert!(has_contents(&traces[0]), "{:#?}", traces[0]);
+}
