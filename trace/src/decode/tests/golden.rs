@@ -101,10 +101,12 @@ fn vectors_are_told_word_for_word() {
     check("embeddings/two");
 }
 
-/// Answers of `mlflow models serve` 3.17.2, a traceback shortened.
+/// Answers of `mlflow models serve` 3.17.2, a traceback shortened, and of MLServer 1.7.1.
 #[test]
 fn recorded_servers_are_told_word_for_word() {
     check("scoring/mlflow_serve");
     check("scoring/mlflow_serve_csv");
     check("scoring/mlflow_serve_error");
+    check("infer/mlserver");
+    check("infer/mlserver_unknown");
 }
