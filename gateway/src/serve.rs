@@ -14,6 +14,8 @@ use anyhow::Context;
 use offpath_config::Config;
 use offpath_export::{Drained, Handle};
 use offpath_filters::{CaptureBudget, Router};
+use parking_lot::Mutex;
+use pingora::server::{Fds, ListenFds};
 use pingora::services::Service as _;
 use pingora::services::listening::Service;
 use prometheus::Registry;
@@ -170,7 +172,13 @@ impl Parts {
         tasks.spawn(upstream::watch(self.upstreams));
         tasks.spawn(watch(self.ops.routes.clone()));
         let mut proxy = JoinSet::new();
-        proxy.spawn(async move { self.proxy.start_service(None, proxy_watch, 1).await });
+        let table: ListenFds = Arc::new(Mutex::new(Fds::new()));
+        let fds = Some(Arc::clone(&table));
+        proxy.spawn(async move { self.proxy.start_service(fds, proxy_watch, 1).await });
+        tokio::select! {
+            () = bound(&table, config) => {}
+            _ = proxy.join_next() => anyhow::bail!("the listeners could not be started"),
+        }
         self.ops.ready.store(true, Relaxed);
         info!(version = env!("CARGO_PKG_VERSION"), "offpath is ready.");
         if let Some(started) = serving.started {
@@ -220,6 +228,19 @@ async fn watch(routes: Vec<Arc<RouteState>>) {
         for watch in routes.iter().filter_map(|route| route.watch.as_ref()) {
             watch.look(now.into_std());
         }
+    }
+}
+
+/// Waits until every listener takes connections: pingora binds them in tasks of its own, and
+/// notes each in this table once it has.
+async fn bound(table: &ListenFds, config: &Config) {
+    let is_bound = |address: String| table.lock().get(&address).is_some();
+    let all_are = || {
+        let mut listeners = config.listeners.iter();
+        listeners.all(|listener| is_bound(listener.address.to_string()))
+    };
+    while !all_are() {
+        tokio::time::sleep(Duration::from_millis(1)).await;
     }
 }
 

@@ -292,3 +292,14 @@ async fn credentials_reach_the_upstream_and_no_trace() {
         "{trace:#?}"
     );
 }
+
+#[tokio::test]
+async fn a_gateway_that_says_it_is_ready_takes_connections() {
+    let upstream = Upstream::echo().await;
+    for _ in 0..20 {
+        let gateway = Gateway::before(upstream.url()).start().await;
+        let (head, _) = gateway.exchange("GET / HTTP/1.1\r\nhost: a\r\n\r\n").await;
+        assert_eq!(head.status(), 200);
+        gateway.kill();
+    }
+}
