@@ -79,8 +79,8 @@ fn span(span: &Span) -> Value {
     };
     let status = span.status.clone().unwrap_or_default();
     let mut object = json!({
-        "traceId": hex(&span.trace_id),
-        "spanId": hex(&span.span_id),
+        "traceId": hex::encode(&span.trace_id),
+        "spanId": hex::encode(&span.span_id),
         "name": text(&span.name),
         "kind": span.kind,
         "startTimeUnixNano": span.start_time_unix_nano.to_string(),
@@ -90,9 +90,12 @@ fn span(span: &Span) -> Value {
     });
     if let Some(object) = object.as_object_mut() {
         if !span.parent_span_id.is_empty() {
-            object.insert("parentSpanId".to_owned(), hex(&span.parent_span_id).into());
+            object.insert(
+                "parentSpanId".to_owned(),
+                hex::encode(&span.parent_span_id).into(),
+            );
         }
-        let link = |link: &crate::otlp::proto::Link| json!({"traceId": hex(&link.trace_id), "spanId": hex(&link.span_id)});
+        let link = |link: &crate::otlp::proto::Link| json!({"traceId": hex::encode(&link.trace_id), "spanId": hex::encode(&link.span_id)});
         if !span.links.is_empty() {
             object.insert("links".to_owned(), span.links.iter().map(link).collect());
         }
@@ -138,8 +141,4 @@ fn nested(value: Value) -> Value {
 
 fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }

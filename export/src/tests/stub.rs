@@ -172,8 +172,7 @@ impl Sent {
             .spans()
             .into_iter()
             .filter(|span| span.parent_span_id.is_empty());
-        let hex = |bytes: Bytes| bytes.iter().map(|byte| format!("{byte:02x}")).collect();
-        roots.map(|root| hex(root.trace_id)).collect()
+        roots.map(|root| hex::encode(root.trace_id)).collect()
     }
 }
 

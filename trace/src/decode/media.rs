@@ -138,8 +138,7 @@ fn described(kind: Option<&str>, data: &[u8]) -> String {
         found.map(|(_, kind)| if webp { "image/webp" } else { *kind })
     };
     let kind = kind.or_else(by_magic).unwrap_or("application/octet-stream");
-    let hash = hash.finalize();
-    let hash: String = hash.iter().map(|byte| format!("{byte:02x}")).collect();
+    let hash = hex::encode(hash.finalize());
     format!("[{kind}, {bytes} bytes, sha256 {hash}]")
 }
 
@@ -151,8 +150,7 @@ mod tests {
 
     fn packed(head: &[u8]) -> (String, String) {
         let bytes = [head, &[7; 1000]].concat();
-        let hash = Sha256::digest(&bytes);
-        let hash: String = hash.iter().map(|byte| format!("{byte:02x}")).collect();
+        let hash = hex::encode(Sha256::digest(&bytes));
         (
             STANDARD.encode(&bytes),
             format!("{} bytes, sha256 {hash}]", bytes.len()),

@@ -238,11 +238,7 @@ fn keyed_hash(key: &[u8], value: &[u8]) -> String {
         .chain_update(block.map(|byte| byte ^ 0x5c))
         .chain_update(inner)
         .finalize();
-    outer
-        .iter()
-        .take(8)
-        .map(|byte| format!("{byte:02x}"))
-        .collect()
+    hex::encode(outer.get(..8).unwrap_or_default())
 }
 
 #[cfg(test)]
