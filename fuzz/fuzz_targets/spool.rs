@@ -9,8 +9,8 @@ use libfuzzer_sys::fuzz_target;
 use offpath_export::{SpoolView, otlp_json};
 
 /// A real one, with four records. Its name holds its salt.
-const SEGMENT: &[u8] = include_bytes!("../seeds/four.seg");
-const NAME: &str = include_str!("../seeds/four.name");
+const SEGMENT: &[u8] = include_bytes!("../data/four.seg");
+const NAME: &str = include_str!("../data/four.name");
 const RECORDS: usize = 4;
 
 thread_local! {
