@@ -1,9 +1,10 @@
 """Other proxies to stand beside: how each is had, configured and started.
 
-All have two threads or processes, keep connections to the model open, and hold nothing back that
-they need not: no access log, no buffering of requests and answers where that can be turned off.
+All keep connections to the model open, and hold nothing back that they need not: no access log, no
+buffering of requests and answers where that can be turned off.
 """
 
+import functools
 import json
 import os
 import pathlib
@@ -20,7 +21,7 @@ from .tracking import PACKAGE
 
 VENV = TARGET / "benches-peers-venv"
 LITELLM_VENV = TARGET / "benches-litellm-venv"
-NGINX = """daemon off; worker_processes 2; pid {folder}/nginx.pid; error_log {folder}/nginx.log;
+NGINX = """daemon off; worker_processes {threads}; pid {folder}/{name}.pid; error_log {folder}/{name}.log;
 events {{ worker_connections 4096; }}
 http {{
   access_log off; client_max_body_size 64m; client_body_buffer_size 2m; keepalive_requests 1000000;
@@ -29,15 +30,15 @@ http {{
   upstream model {{ server 127.0.0.1:{model}; keepalive 256; keepalive_requests 1000000; }}
   server {{
     listen 127.0.0.1:{port};
-    location / {{
-      proxy_pass http://model; proxy_http_version 1.1; proxy_set_header Connection "";
-      proxy_buffering off; proxy_request_buffering off;
-    }}
+    location / {{ {what} }}
   }}
 }}
 """
+PASSING = """proxy_pass http://model; proxy_http_version 1.1; proxy_set_header Connection "";
+      proxy_buffering off; proxy_request_buffering off;"""
+ANSWERING = "default_type application/json; return 200 '{answer}';"
 HAPROXY = """global
-  nbthread 2
+  nbthread {threads}
 defaults
   mode http
   option http-no-delay
@@ -59,8 +60,8 @@ TAP = {"name": "envoy.filters.http.tap", "typed_config": {
         }}}}}
 
 
-class Missing(Exception):
-    """A peer that cannot be had here, and why."""
+class Missing(SystemExit):
+    """What cannot be had here, and why: the command ends with that, unless it can do without."""
 
 
 def program(name, package):
@@ -108,10 +109,10 @@ def version(command, pattern):
 class Peer(Process):
     """A running proxy: its address, its version, the processes that do its work."""
 
-    def __init__(self, name, command, port, version, folder, patience=60, **options):
+    def __init__(self, name, command, port, version, folder, patience=60, prefix=(), **options):
         self.name, self.port, self.version = name, port, version
         self.log = open(pathlib.Path(folder, f"{name}.out"), "w")
-        super().__init__(command, stdout=self.log, stderr=self.log, **options)
+        super().__init__([*prefix, *command], stdout=self.log, stderr=self.log, **options)
         deadline = time.monotonic() + patience
         while True:
             try:
@@ -130,22 +131,33 @@ class Peer(Process):
         return [self.child.pid, *map(int, children.read_text().split())]
 
 
-def nginx(folder, model):
+def nginx(folder, model, threads=2, **options):
+    return started_nginx("nginx", folder, model, PASSING, threads, options)
+
+
+def fixed_answer(folder, answer, **options):
+    """nginx as a model with one answer to everything."""
+    return started_nginx("model", folder, 1, ANSWERING.format(answer=answer), 1, options)
+
+
+def started_nginx(name, folder, model, what, threads, options):
     found, port = program("nginx", "nginx-light"), free_port()
-    config = pathlib.Path(folder, "nginx.conf")
-    config.write_text(NGINX.format(folder=folder, model=model, port=port))
-    return Peer("nginx", [found, "-c", config], port, version([found, "-v"], r"nginx/(\S+)"), folder)
+    config = pathlib.Path(folder, f"{name}.conf")
+    config.write_text(NGINX.format(folder=folder, name=name, model=model, port=port, what=what,
+                                   threads=threads))
+    return Peer(name, [found, "-c", config], port, version([found, "-v"], r"nginx/(\S+)"), folder,
+                **options)
 
 
-def haproxy(folder, model):
+def haproxy(folder, model, threads=2, **options):
     found, port = program("haproxy", "haproxy"), free_port()
     config = pathlib.Path(folder, "haproxy.cfg")
-    config.write_text(HAPROXY.format(model=model, port=port))
+    config.write_text(HAPROXY.format(model=model, port=port, threads=threads))
     return Peer("haproxy", [found, "-db", "-f", config], port,
-                version([found, "-v"], r"version (\S+)"), folder)
+                version([found, "-v"], r"version (\S+)"), folder, **options)
 
 
-def envoy(folder, model, tapped=False):
+def envoy(folder, model, threads=2, tapped=False, **options):
     found, port = envoy_program(), free_port()
     name = "envoy-tap" if tapped else "envoy"
     router = {"name": "envoy.filters.http.router", "typed_config": {
@@ -171,9 +183,10 @@ def envoy(folder, model, tapped=False):
                 {"endpoint": {"address": address(model)}}]}]}}]}}
     file = pathlib.Path(folder, f"{name}.json")
     file.write_text(json.dumps(config))
-    command = [found, "-c", file, "--concurrency", "2", "--log-level", "error",
+    command = [found, "-c", file, "--concurrency", threads, "--log-level", "error",
                "--disable-hot-restart"]
-    return Peer(name, command, port, version([found, "--version"], r"/(\d+\.\d+\.\d+)/"), folder)
+    return Peer(name, command, port, version([found, "--version"], r"/(\d+\.\d+\.\d+)/"), folder,
+                **options)
 
 
 def litellm(folder, model, tracking_uri):
@@ -199,4 +212,4 @@ def address(port):
 
 
 PEERS = {"nginx": nginx, "haproxy": haproxy, "envoy": envoy,
-         "envoy-tap": lambda folder, model: envoy(folder, model, tapped=True)}
+         "envoy-tap": functools.partial(envoy, tapped=True)}

@@ -41,9 +41,9 @@ class Process:
         return self.child.returncode
 
 
-def sink(binaries):
+def sink(binaries, prefix=()):
     """A sink that answers 200 at once, and its address."""
-    process = Process([binaries / "offpath-benches", "stub-sink"], stdout=subprocess.PIPE)
+    process = Process([*prefix, binaries / "offpath-benches", "stub-sink"], stdout=subprocess.PIPE)
     process.uri = process.child.stdout.readline().decode().strip()
     return process
 
@@ -58,8 +58,8 @@ def model(binaries, *options, prefix=()):
     return process
 
 
-# How a route is traced: not at all, all, none or a tenth of its exchanges, and all of
-# bodies over the usual limit, too.
+# How a route is traced: not at all, all, none or a tenth of its exchanges, and all of bodies
+# over the usual limit, too.
 CAPTURE = {"off": "capture: {level: off}", "full": "capture: {level: full}",
            "not kept": "sampling: {ratio: 0}",
            "tenth": "sampling: {ratio: 0.1}",
@@ -67,7 +67,8 @@ CAPTURE = {"off": "capture: {level: off}", "full": "capture: {level: full}",
 CONFIG = """listeners: [{{address: "127.0.0.1:{port}"}}]
 upstreams: {{model: {{endpoints: ["{model}"]}}}}
 routes: [{{name: bench, match: {{path_prefix: /}}, upstream: model, {capture}}}]
-export: {{queue: {{max_bytes: 1GiB}}, sinks: {{stub: {{type: mlflow, tracking_uri: "{sink}"}}}}}}
+limits: {{capture_bytes: {held}}}
+export: {{queue: {{max_traces: {traces}, max_bytes: {queued}}}, sinks: {{stub: {{type: mlflow, tracking_uri: "{sink}"}}}}}}
 telemetry: {{address: "127.0.0.1:{telemetry}"}}
 admin: {{address: "127.0.0.1:{admin}"}}
 log: {{level: warn}}
@@ -75,14 +76,17 @@ log: {{level: warn}}
 
 
 class Gateway(Process):
-    """offpath with one route that captures at a level, behind a prefix (`taskset`, `valgrind`)."""
+    """offpath with one route that captures at a level, behind a prefix (`taskset`, `valgrind`).
+    With room for a backlog it drops nothing while its background has no turn."""
 
-    def __init__(self, binaries, level, model, sink, prefix=()):
+    def __init__(self, binaries, level, model, sink, prefix=(), backlog=False):
+        held, traces, queued = ("8GiB", 2_000_000, "8GiB") if backlog else ("256MiB", 10_000, "1GiB")
         self.port, self.telemetry, self.admin = free_port(), free_port(), free_port()
         self.folder = tempfile.TemporaryDirectory()
         config = pathlib.Path(self.folder.name, "offpath.yaml")
         config.write_text(CONFIG.format(port=self.port, telemetry=self.telemetry, admin=self.admin,
-                                        capture=CAPTURE[level], model=model, sink=sink))
+                                        capture=CAPTURE[level], model=model, sink=sink,
+                                        held=held, traces=traces, queued=queued))
         self.log = open(pathlib.Path(self.folder.name, "log"), "w+")
         super().__init__([*prefix, binaries / "offpath", "run", "--config", config],
                          stdout=self.log, stderr=self.log)
@@ -126,15 +130,22 @@ class Gateway(Process):
         return account
 
     def cpu_seconds(self, name):
-        """CPU time of the threads of this name (the kernel keeps 15 bytes of one)."""
-        nanos = 0
-        for task in pathlib.Path(f"/proc/{self.child.pid}/task").iterdir():
+        """CPU time of the threads of this name."""
+        return cpu_seconds([self.child.pid], name)
+
+
+def cpu_seconds(pids, name=""):
+    """CPU time of the threads of these processes, or of those of a name (the kernel keeps 15
+    bytes of one)."""
+    nanos = 0
+    for pid in pids:
+        for task in pathlib.Path(f"/proc/{pid}/task").iterdir():
             try:
                 if (task / "comm").read_text().strip().startswith(name[:15]):
                     nanos += int((task / "schedstat").read_text().split()[0])
             except FileNotFoundError:
                 continue
-        return nanos / 1e9
+    return nanos / 1e9
 
 
 def listener(port):
