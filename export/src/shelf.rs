@@ -230,7 +230,7 @@ impl Shelf {
         let (acknowledged, done) = self.log.state();
         let books = |account: &Arc<Account>| {
             let ledger = account.ledger(&self.sink)?;
-            let books = ledger.books(|| account.kept_since_start());
+            let books = ledger.books(|| account.kept_by_reason());
             Some((Arc::clone(account.route()), books))
         };
         let mut accounts: BTreeMap<Arc<str>, Settled> = BTreeMap::new();

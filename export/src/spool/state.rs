@@ -35,6 +35,9 @@ pub(crate) struct State {
 pub(crate) struct Settled {
     /// Kept for it.
     pub(crate) kept: u64,
+    /// By why, as far as that is known.
+    #[serde(default)]
+    pub(crate) because: BTreeMap<String, u64>,
     pub(crate) exported: u64,
     /// By reason.
     pub(crate) dropped: BTreeMap<String, u64>,
@@ -87,8 +90,13 @@ impl Settled {
         self.kept += other.kept;
         self.exported += other.exported;
         self.spooled += other.spooled;
-        for (reason, count) in &other.dropped {
-            *self.dropped.entry(reason.clone()).or_default() += count;
+        for (sum, more) in [
+            (&mut self.because, &other.because),
+            (&mut self.dropped, &other.dropped),
+        ] {
+            for (reason, count) in more {
+                *sum.entry(reason.clone()).or_default() += count;
+            }
         }
     }
 }
