@@ -6,6 +6,9 @@
     reason = "a test fails by panicking"
 )]
 
+#[cfg(target_os = "linux")]
+#[path = "faults/clock.rs"]
+mod clock;
 #[path = "faults/degrade.rs"]
 mod degrade;
 #[path = "faults/disk.rs"]
