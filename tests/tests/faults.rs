@@ -17,6 +17,9 @@ mod disk;
 mod kill;
 #[path = "faults/mlflow.rs"]
 mod mlflow;
+#[cfg(target_os = "linux")]
+#[path = "faults/overload.rs"]
+mod overload;
 #[path = "faults/restart.rs"]
 mod restart;
 #[path = "faults/sinks.rs"]
