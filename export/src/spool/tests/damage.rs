@@ -133,6 +133,7 @@ fn a_state_that_is_damaged_anywhere_is_none() {
     let state = State {
         acknowledged: at(40),
         done: vec![at(80)],
+        left: vec![2],
         accounts: [("r".into(), settled)].into(),
     };
     state.save(&disk, &folder).unwrap();
