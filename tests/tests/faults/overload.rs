@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::process::Command;
 
-use offpath_tests::{Collector, Gateway, Upstream, Wire, free_address, offpath};
+use offpath_tests::{Collector, Gateway, Upstream, Wire, ask, free_address, offpath};
 use tokio::task::JoinSet;
 
 use super::{balances, check_each_once, dropped, keep, number, pending, said, settled};
@@ -101,6 +101,8 @@ async fn past_the_queue_the_newest_are_dropped_and_counted_and_memory_is_bounded
         metrics.sum("offpath_traces_dropped_total", &[]),
         lost as f64
     );
+    // None of this is the users': they are served.
+    assert_eq!(ask(gateway.telemetry(), "/readyz").await.unwrap().0, 200);
     assert!(
         gateway.log().contains("Export queue is full"),
         "{}",
