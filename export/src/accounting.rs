@@ -6,6 +6,7 @@
 //! so `/metrics` and `/status` cannot disagree. With a spool they go on where the process
 //! before left them.
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock};
 
 use offpath_config::Route;
@@ -13,7 +14,7 @@ use offpath_trace::KeptBecause;
 use prometheus::{IntCounter, IntCounterVec};
 
 use crate::degrade::Counters;
-use crate::ledger::{Claim, Ledger};
+use crate::ledger::{Claim, KeptBy, Ledger};
 use crate::metrics::Metrics;
 use crate::status::RouteStatus;
 
@@ -70,6 +71,9 @@ impl DropReason {
     }
 }
 
+/// Why traces were kept that an earlier process wrote after it last saved its books.
+const UNKNOWN: &str = "unknown";
+
 /// The route of traces whose own route is gone from the configuration.
 const OTHER: &str = "other";
 
@@ -80,8 +84,8 @@ pub(crate) struct Account {
     kept: Kept,
     not_kept: IntCounter,
     undecided_dropped: IntCounter,
-    /// What the counter of kept traces began with.
-    kept_before: OnceLock<u64>,
+    /// What the counters of kept traces began with.
+    kept_before: OnceLock<KeptBy>,
     ledgers: Vec<Arc<Ledger>>,
     pub(crate) degraded: Counters,
 }
@@ -137,20 +141,49 @@ impl Account {
         self.ledgers.iter().find(|ledger| &**ledger.sink() == sink)
     }
 
-    /// Lets the counter of kept traces go on where the sink that was kept most for left it.
+    /// Lets the counters of kept traces go on where the sink that was kept most for left them.
     pub(crate) fn resume(&self) {
-        let before = self.ledgers.iter().map(|ledger| ledger.kept_before()).max();
-        let before = *self.kept_before.get_or_init(|| before.unwrap_or(0));
-        // Why they were kept is known no more; most are by the ratio.
-        let counter = self.kept.counter(KeptBecause::Ratio);
-        counter
-            .into_iter()
-            .for_each(|counter| counter.inc_by(before));
+        let most = self
+            .ledgers
+            .iter()
+            .max_by_key(|ledger| ledger.kept_before());
+        let Some(most) = most else { return };
+        let mut before = KeptBy {
+            all: most.kept_before(),
+            ..KeptBy::default()
+        };
+        let mut unknown = before.all;
+        for because in KeptBecause::ALL {
+            let count = most.kept_before_because(because.as_str()).min(unknown);
+            if count > 0 {
+                self.kept.add(because, count);
+                before.because.insert(because.as_str(), count);
+                unknown -= count;
+            }
+        }
+        self.kept.add_unknown(unknown);
+        self.kept_before.get_or_init(|| before);
     }
 
     /// Kept by this process.
     pub(crate) fn kept_since_start(&self) -> u64 {
         self.kept.all.get()
+    }
+
+    /// The same, and why.
+    pub(crate) fn kept_by_reason(&self) -> KeptBy {
+        let mut because = self.kept.by_reason();
+        for (reason, before) in self.kept_before.get().into_iter().flat_map(|b| &b.because) {
+            if let Some(count) = because.get_mut(reason) {
+                *count -= before;
+            }
+        }
+        because.retain(|_, count| *count > 0);
+        // Read last, as it is counted first: the reasons are never more than all.
+        KeptBy {
+            all: self.kept_since_start(),
+            because,
+        }
     }
 
     pub(crate) fn kept(&self, because: KeptBecause) {
@@ -203,7 +236,7 @@ impl Account {
         let kept = self.kept_since_start();
         RouteStatus {
             route: Arc::clone(&self.route),
-            kept: kept + self.kept_before.get().copied().unwrap_or(0),
+            kept: kept + self.kept_before.get().map_or(0, |before| before.all),
             sinks: self
                 .ledgers
                 .iter()
@@ -228,7 +261,28 @@ impl Kept {
 
     fn count(&self, because: KeptBecause) {
         self.all.inc();
-        self.counter(because).into_iter().for_each(IntCounter::inc);
+        self.add(because, 1);
+    }
+
+    fn add(&self, because: KeptBecause, count: u64) {
+        let counter = self.counter(because);
+        counter
+            .into_iter()
+            .for_each(|counter| counter.inc_by(count));
+    }
+
+    fn add_unknown(&self, count: u64) {
+        if count > 0 {
+            let labels = [&*self.route, UNKNOWN];
+            self.family.with_label_values(&labels).inc_by(count);
+        }
+    }
+
+    /// As the counters show it.
+    fn by_reason(&self) -> BTreeMap<&'static str, u64> {
+        let slots = KeptBecause::ALL.iter().zip(&self.by_reason);
+        let seen = slots.filter_map(|(because, slot)| Some((because.as_str(), slot.get()?.get())));
+        seen.collect()
     }
 
     fn counter(&self, because: KeptBecause) -> Option<&IntCounter> {

@@ -24,13 +24,22 @@ pub(crate) struct Ledger {
 }
 
 /// What the books began with: the spool's own.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Debug)]
 struct Before {
     kept: u64,
+    /// By why; what is missing from `kept` was written after the books were last saved.
+    because: BTreeMap<String, u64>,
     exported: u64,
     dropped: u64,
     /// On disk at the start.
     recovered: u64,
+}
+
+/// How many one process kept for a route, and why. The reasons may lag behind the sum.
+#[derive(Debug, Default)]
+pub(crate) struct KeptBy {
+    pub(crate) all: u64,
+    pub(crate) because: BTreeMap<&'static str, u64>,
 }
 
 /// One kept trace on its way to one sink. Let go of unsettled, it is on disk still, or else
@@ -119,6 +128,7 @@ impl Ledger {
         self.spool.set(i64::try_from(found).unwrap_or(i64::MAX));
         self.before.get_or_init(|| Before {
             kept,
+            because: books.because.clone(),
             exported: books.exported,
             dropped: books.dropped() + lost,
             recovered: found,
@@ -129,8 +139,20 @@ impl Ledger {
         self.before().kept
     }
 
-    fn before(&self) -> Before {
-        self.before.get().copied().unwrap_or_default()
+    /// So many of those that were kept before, for this reason.
+    pub(crate) fn kept_before_because(&self, reason: &str) -> u64 {
+        self.before().because.get(reason).copied().unwrap_or(0)
+    }
+
+    fn before(&self) -> &Before {
+        static NOTHING: Before = Before {
+            kept: 0,
+            because: BTreeMap::new(),
+            exported: 0,
+            dropped: 0,
+            recovered: 0,
+        };
+        self.before.get().unwrap_or(&NOTHING)
     }
 
     /// Exported and dropped so far.
@@ -143,15 +165,21 @@ impl Ledger {
         count(&self.spool)
     }
 
-    /// The books as the spool keeps them; `kept` by this process.
-    pub(crate) fn books(&self, kept: impl FnOnce() -> u64) -> Settled {
+    /// The books as the spool keeps them; `kept` by this process, and why.
+    pub(crate) fn books(&self, kept: impl FnOnce() -> KeptBy) -> Settled {
         // In this order: what is settled in between was kept in any case.
         let (exported, dropped) = (self.exported.get(), self.dropped());
         let spooled = self.spooled();
-        let kept = self.before().kept + kept();
+        let kept = kept();
+        let before = self.before();
+        let mut because = before.because.clone();
+        for (reason, count) in kept.because {
+            *because.entry(reason.to_owned()).or_default() += count;
+        }
         let dropped = dropped.into_iter();
         Settled {
-            kept,
+            kept: before.kept + kept.all,
+            because,
             exported,
             dropped: dropped
                 .map(|(name, count)| (name.to_owned(), count))

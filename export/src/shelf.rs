@@ -227,10 +227,10 @@ impl Shelf {
     /// Writes position and books, where they changed. A disk that does not take them keeps those
     /// before: then the next process sends again what this one delivered.
     pub(crate) fn save(&self) {
-        let (acknowledged, done) = self.log.state();
+        let delivered = self.log.state();
         let books = |account: &Arc<Account>| {
             let ledger = account.ledger(&self.sink)?;
-            let books = ledger.books(|| account.kept_since_start());
+            let books = ledger.books(|| account.kept_by_reason());
             Some((Arc::clone(account.route()), books))
         };
         let mut accounts: BTreeMap<Arc<str>, Settled> = BTreeMap::new();
@@ -239,9 +239,8 @@ impl Shelf {
         }
         accounts.retain(|_, settled| settled.kept > 0);
         let state = State {
-            acknowledged,
-            done,
             accounts,
+            ..delivered
         };
         let mut saved = self.saved.lock().unwrap_or_else(PoisonError::into_inner);
         if *saved == state {

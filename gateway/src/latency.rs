@@ -2,9 +2,10 @@
 //!
 //! What it adds is the 99th percentile of its own time before the response began, and that of
 //! its threads' waiting for a CPU, which no callback can see: a probe is put on the proxy's
-//! runtime every 10 ms, and the time until it runs is what a request would have waited. Both are
-//! looked at every second, over five. The budget passed once, capture degrades at once; it
-//! recovers after ten good seconds.
+//! runtime every 10 ms, and the time until it runs is what a request would have waited. Where the
+//! whole process stands still, as under a quota of CPU, no probe can be put: those that were
+//! missed count from when they were due. Both are looked at every second, over five. The budget
+//! passed once, capture degrades at once; it recovers after ten good seconds.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -23,6 +24,8 @@ const PROBE_EVERY: Duration = Duration::from_millis(10);
 const JUDGE_EVERY: Duration = Duration::from_secs(1);
 /// Seconds that a percentile is taken over.
 const WINDOW: usize = 5;
+/// So many missed probes are as many as a percentile is taken over.
+const MISSED_MAX: u32 = 500;
 /// Fewer samples have no 99th percentile worth acting on; the wait for a CPU has its own.
 const SAMPLES_MIN: u32 = 20;
 /// Good seconds in a row before capture recovers.
@@ -158,9 +161,16 @@ fn watch(routes: &[Arc<RouteLatency>], proxy: &Handle, stopped: &Receiver<()>) {
         .map(|_| (Judge::default(), Recent::default()))
         .collect();
     let mut judged = Instant::now();
+    let mut asked = judged;
     while stopped.recv_timeout(PROBE_EVERY) == Err(RecvTimeoutError::Timeout) {
-        let (asked, probe) = (Instant::now(), Arc::clone(&lag));
-        proxy.spawn(async move { probe.record(asked.elapsed()) });
+        let late = asked.elapsed().saturating_sub(PROBE_EVERY);
+        asked = Instant::now();
+        let probe = Arc::clone(&lag);
+        proxy.spawn(async move {
+            let waited = asked.elapsed();
+            probe.record(waited);
+            missed(late).for_each(|since_due| probe.record(since_due + waited));
+        });
         if judged.elapsed() < JUDGE_EVERY {
             continue;
         }
@@ -171,6 +181,13 @@ fn watch(routes: &[Arc<RouteLatency>], proxy: &Handle, stopped: &Receiver<()>) {
             route.judge(judge, recent, lag);
         }
     }
+}
+
+/// How long ago the probes were due that could not be put, by a thread that is this late for
+/// the present one.
+fn missed(late: Duration) -> impl Iterator<Item = Duration> {
+    let since_due = (0..MISSED_MAX).map(move |probe| late.saturating_sub(PROBE_EVERY * probe));
+    since_due.take_while(|since_due| *since_due >= PROBE_EVERY)
 }
 
 impl Judge {
@@ -271,6 +288,21 @@ mod tests {
                 "{micros}: {upper}"
             );
         }
+    }
+
+    #[test]
+    fn a_thread_that_was_late_missed_a_probe_every_ten_milliseconds() {
+        let check = |late, expect: &[u64]| {
+            let missed: Vec<_> = missed(ms(late)).collect();
+            let expect: Vec<_> = expect.iter().copied().map(ms).collect();
+            assert_eq!(missed, expect, "{late} ms late");
+        };
+        check(0, &[]);
+        check(9, &[]);
+        check(10, &[10]);
+        check(35, &[35, 25, 15]);
+        let long = missed(ms(3_600_000));
+        assert_eq!(long.count(), MISSED_MAX as usize);
     }
 
     #[test]

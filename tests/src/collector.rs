@@ -49,6 +49,8 @@ pub struct Span {
     pub name: String,
     /// Its status' message, where the status is ERROR.
     pub error: Option<String>,
+    /// When it began, in nanoseconds since 1970.
+    pub start_nanos: u64,
     /// How long it took, in nanoseconds.
     pub nanos: u64,
     /// Its attributes; of doubled keys the last.
@@ -223,6 +225,7 @@ impl From<otlp::Span> for Span {
             parent: hex(&span.parent_span_id),
             name: span.name,
             error: (status.code == 2).then_some(status.message),
+            start_nanos: span.start_time_unix_nano,
             nanos: span
                 .end_time_unix_nano
                 .saturating_sub(span.start_time_unix_nano),

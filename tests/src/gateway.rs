@@ -193,6 +193,18 @@ impl Setup {
         self
     }
 
+    /// It goes by this wall clock.
+    #[cfg(target_os = "linux")]
+    pub fn clock(self, clock: &crate::WallClock) -> Self {
+        let variables = clock.environment().into_iter();
+        variables.fold(self, |setup, (name, value)| {
+            setup.env(
+                name,
+                value.to_str().expect("a test's folder has a plain name"),
+            )
+        })
+    }
+
     /// Starts it, and waits until it is ready.
     pub async fn start(mut self) -> Gateway {
         let folder = tempfile::tempdir().unwrap();

@@ -14,6 +14,8 @@
 )]
 
 mod binary;
+#[cfg(target_os = "linux")]
+mod clock;
 mod collector;
 mod gateway;
 pub mod http2;
@@ -27,6 +29,8 @@ mod wait;
 mod wire;
 
 pub use binary::offpath;
+#[cfg(target_os = "linux")]
+pub use clock::WallClock;
 pub use collector::{Collector, Reaction, Span, Trace};
 pub use gateway::{Gateway, Setup, Stopped};
 pub use metrics::Metrics;

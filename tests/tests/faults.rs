@@ -6,6 +6,9 @@
     reason = "a test fails by panicking"
 )]
 
+#[cfg(target_os = "linux")]
+#[path = "faults/clock.rs"]
+mod clock;
 #[path = "faults/degrade.rs"]
 mod degrade;
 #[path = "faults/disk.rs"]
@@ -14,6 +17,9 @@ mod disk;
 mod kill;
 #[path = "faults/mlflow.rs"]
 mod mlflow;
+#[cfg(target_os = "linux")]
+#[path = "faults/overload.rs"]
+mod overload;
 #[path = "faults/restart.rs"]
 mod restart;
 #[path = "faults/sinks.rs"]

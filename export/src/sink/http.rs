@@ -6,9 +6,9 @@
 
 use std::error::Error;
 use std::path::Path;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
-use ::http::header::RETRY_AFTER;
+use ::http::header::{DATE, RETRY_AFTER};
 use ::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use offpath_config::{MlflowAuth, Secret, SinkHeader};
 use reqwest::{Certificate, Client, RequestBuilder, Response, Url};
@@ -119,10 +119,8 @@ pub(crate) async fn call(request: RequestBuilder) -> Result<Reply, Answer> {
         words: chain(&error.without_url()),
     };
     let mut response = request.send().await.map_err(unanswered)?;
-    let retry_after = response
-        .headers()
-        .get(RETRY_AFTER)
-        .and_then(|value| retry_after(value.to_str().ok()?, SystemTime::now()));
+    let field = |name: HeaderName| response.headers().get(name)?.to_str().ok();
+    let retry_after = field(RETRY_AFTER).and_then(|value| retry_after(value, field(DATE)));
     let status = response.status();
     // Where it breaks off, the status alone still says whether the batch was taken.
     let body = read(&mut response).await.unwrap_or_default();

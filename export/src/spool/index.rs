@@ -26,6 +26,8 @@ pub(super) struct Inner {
     pub(super) acknowledged: Position,
     /// Delivered, although not everything before it is.
     pub(super) done: Vec<Position>,
+    /// Segments that are on disk, and neither read nor removed.
+    pub(super) left: Vec<u64>,
     pub(super) unread: u64,
     pub(super) unread_bytes: u64,
     /// Since when something waits to be read.
@@ -51,6 +53,7 @@ impl Inner {
             read: state.acknowledged,
             acknowledged: state.acknowledged,
             done: state.done.clone(),
+            left: Vec::new(),
             unread: 0,
             unread_bytes: 0,
             waiting_since: None,

@@ -7,6 +7,7 @@
 //!
 //! What it does not know: sinks, claims, or what is in a body.
 
+use std::collections::BTreeMap;
 use std::io;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -72,7 +73,8 @@ pub(crate) struct Batch {
 pub(crate) struct Recovered {
     pub(crate) records: ByRoute,
     pub(crate) gaps: u64,
-    /// Segments that could not be read, or are of another version: left as they are.
+    /// Segments that could not be read, or are of another version: left as they are, by every
+    /// process from then on.
     pub(crate) skipped: u64,
 }
 
@@ -98,7 +100,7 @@ impl Log {
         let mut recovered = Recovered::default();
         for (path, id, salt, bytes) in segment::list(&*disk, &folder)? {
             inner.next_id = inner.next_id.max(id.saturating_add(1));
-            if id < state.acknowledged.segment {
+            if state.is_delivered(id) {
                 // Delivered; its removal failed, or the process died before it.
                 if disk.remove(&path).is_err() {
                     inner.bytes += bytes;
@@ -107,9 +109,17 @@ impl Log {
             }
             inner.bytes += bytes;
             let from = state.first_offset(id);
-            match segment::scan(&*disk, &path, (id, salt), from, &state.done) {
+            // Nothing is read from before the position, not even what was left there.
+            let scanned = match state.left.contains(&id) && id < state.acknowledged.segment {
+                true => Ok(None),
+                false => segment::scan(&*disk, &path, (id, salt), from, &state.done),
+            };
+            match scanned {
                 Ok(Some(scanned)) => inner.recover(scanned, &mut recovered),
-                Ok(None) | Err(_) => recovered.skipped += 1,
+                Ok(None) | Err(_) => {
+                    inner.left.push(id);
+                    recovered.skipped += 1;
+                }
             }
         }
         let log = Self {
@@ -298,9 +308,15 @@ impl Log {
         self.lock().done.push(at);
     }
 
-    pub(crate) fn state(&self) -> (Position, Vec<Position>) {
+    /// What is delivered; without accounts, which are not the log's.
+    pub(crate) fn state(&self) -> State {
         let inner = self.lock();
-        (inner.acknowledged, inner.done.clone())
+        State {
+            acknowledged: inner.acknowledged,
+            done: inner.done.clone(),
+            left: inner.left.clone(),
+            accounts: BTreeMap::new(),
+        }
     }
 
     pub(crate) fn waiting(&self) -> Waiting {
@@ -317,10 +333,12 @@ impl Log {
         (self.lock().bytes, self.quota)
     }
 
-    /// Waits until the device has all records.
+    /// Waits until the device has all records. One segment that it does not take keeps no other
+    /// from it, and is not tried again: what a device refused once is gone from the cache.
     pub(crate) fn sync(&self) -> io::Result<()> {
         let files = std::mem::take(&mut self.lock().unsynced);
-        files.iter().try_for_each(|file| file.sync())
+        let synced = files.iter().map(|file| file.sync());
+        synced.fold(Ok(()), Result::and)
     }
 
     /// Closes the segment that is written to, and removes it where all of it is delivered.

@@ -8,7 +8,6 @@ use std::sync::Arc;
 
 use offpath_config::ExperimentRef;
 use serde::{Deserialize, Serialize};
-use tracing::warn;
 use xxhash_rust::xxh3::xxh3_64;
 
 use super::disk::{Disk, System};
@@ -137,14 +136,7 @@ impl Root {
     /// Opens one destination's log, whatever state it is in.
     pub(crate) fn log(&self, name: &Name, quota: u64) -> io::Result<(Log, Recovered, State)> {
         let folder = self.path.join(name.folder());
-        let state = State::load(&*self.disk, &folder).unwrap_or_else(|error| {
-            warn!(
-                folder = %folder.display(), %error,
-                "The spool's accounts cannot be read; traces that are there may be sent again."
-            );
-            None
-        });
-        let state = state.unwrap_or_default();
+        let state = State::recover(&*self.disk, &folder)?;
         let disk = Arc::clone(&self.disk);
         let (log, recovered) = Log::open(disk, folder, &name.json(), quota, &state)?;
         Ok((log, recovered, state))

@@ -10,6 +10,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
+use tracing::warn;
 
 use super::disk::{Disk, read_small};
 use super::segment::Position;
@@ -26,6 +27,9 @@ pub(crate) struct State {
     /// Delivered as well.
     #[serde(with = "positions")]
     pub(crate) done: Vec<Position>,
+    /// Segments before it that are not: no process could read them when its turn was.
+    #[serde(default)]
+    pub(crate) left: Vec<u64>,
     /// By route.
     pub(crate) accounts: BTreeMap<Arc<str>, Settled>,
 }
@@ -35,6 +39,9 @@ pub(crate) struct State {
 pub(crate) struct Settled {
     /// Kept for it.
     pub(crate) kept: u64,
+    /// By why, as far as that is known.
+    #[serde(default)]
+    pub(crate) because: BTreeMap<String, u64>,
     pub(crate) exported: u64,
     /// By reason.
     pub(crate) dropped: BTreeMap<String, u64>,
@@ -43,6 +50,11 @@ pub(crate) struct Settled {
 }
 
 impl State {
+    /// Whether all of a segment is delivered.
+    pub(crate) fn is_delivered(&self, segment: u64) -> bool {
+        segment < self.acknowledged.segment && !self.left.contains(&segment)
+    }
+
     /// Where the records of a segment begin that are not delivered.
     pub(crate) fn first_offset(&self, segment: u64) -> u64 {
         if segment == self.acknowledged.segment {
@@ -70,6 +82,23 @@ impl State {
             .ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, "its checksum is wrong"))
     }
 
+    /// What the folder's file says; where it cannot be read, that is told, and it begins anew.
+    pub(crate) fn recover(disk: &dyn Disk, folder: &Path) -> io::Result<Self> {
+        match Self::load(disk, folder) {
+            Ok(found) => Ok(found.unwrap_or_default()),
+            Err(error) => {
+                warn!(
+                    folder = %folder.display(), %error,
+                    "The spool's accounts cannot be read; traces that are there may be sent again."
+                );
+                // At once: segments are numbered anew, and the old position would stand above them.
+                let anew = Self::default();
+                anew.save(disk, folder)?;
+                Ok(anew)
+            }
+        }
+    }
+
     pub(crate) fn save(&self, disk: &dyn Disk, folder: &Path) -> io::Result<()> {
         let json = serde_json::to_string(self)?;
         let text = format!("{:08x}\n{json}", crc32c::crc32c(json.as_bytes()));
@@ -87,8 +116,13 @@ impl Settled {
         self.kept += other.kept;
         self.exported += other.exported;
         self.spooled += other.spooled;
-        for (reason, count) in &other.dropped {
-            *self.dropped.entry(reason.clone()).or_default() += count;
+        for (sum, more) in [
+            (&mut self.because, &other.because),
+            (&mut self.dropped, &other.dropped),
+        ] {
+            for (reason, count) in more {
+                *sum.entry(reason.clone()).or_default() += count;
+            }
         }
     }
 }

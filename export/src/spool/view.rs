@@ -106,7 +106,7 @@ impl SpoolView {
         for (path, id, salt, _) in segments {
             let from = state.first_offset(id);
             match segment::scan(&*self.disk, &path, (id, salt), from, &state.done) {
-                Ok(Some(scanned)) => view.add(scanned, id >= state.acknowledged.segment),
+                Ok(Some(scanned)) => view.add(scanned, !state.is_delivered(id)),
                 Ok(None) | Err(_) => view.unreadable += 1,
             }
         }
@@ -121,7 +121,7 @@ impl SpoolView {
             let state = state.ok().flatten().unwrap_or_default();
             for (path, id, salt, _) in segment::list(&*self.disk, &shelf.folder).unwrap_or_default()
             {
-                if id >= state.acknowledged.segment {
+                if !state.is_delivered(id) {
                     // Whatever stops it here stopped the scan before, too.
                     self.each_in(&path, (id, salt), &state, &shelf.sink, visit)
                         .ok();

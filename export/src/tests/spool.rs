@@ -367,3 +367,33 @@ fn a_second_signal_ends_a_drain_with_everything_on_disk() {
     let drained = drain.join().unwrap();
     assert_eq!((drained.spooled, drained.dropped), (30, 0));
 }
+
+#[test]
+fn without_the_books_why_traces_were_kept_is_unknown() {
+    let folder = tempfile::tempdir().unwrap();
+    let down = unwilling();
+    let config = spooled(&down, folder.path(), SpoolWhen::Always);
+    let export = Export::open(&config);
+    (1..=5).for_each(|id| export.offer(id, "{}"));
+    export.wait(|sinks| sinks[0].pending.queue == 0);
+    export.pipeline.drain(Duration::ZERO);
+    let shelves = fs::read_dir(folder.path().join("spool")).unwrap();
+    let mut states = shelves.map(|shelf| shelf.unwrap().path().join("state"));
+    fs::remove_file(states.find(|state| state.is_file()).unwrap()).unwrap();
+    // What nobody knows is not made up a run later either.
+    for kept in [6, 7] {
+        let export = Export::open(&config);
+        export.offer(kept, "{}");
+        export.wait(|sinks| sinks[0].kept == kept as u64 && sinks[0].pending.queue == 0);
+        let because = |why| {
+            export.metric(&format!(
+                "offpath_kept_total{{because=\"{why}\",route=\"r\"}}"
+            ))
+        };
+        assert_eq!(
+            (because("ratio"), because("unknown")),
+            (kept as f64 - 5.0, 5.0)
+        );
+        export.pipeline.drain(Duration::ZERO);
+    }
+}

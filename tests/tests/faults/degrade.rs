@@ -1,6 +1,9 @@
 //! Budgets that tighten: contents give way first, say so, and come back.
 
+use std::time::Duration;
+
 use offpath_tests::{Collector, Gateway, Trace, Upstream, Wire, eventually, free_address};
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::json;
 
 use super::{dropped, id, keep, number, pending, post, settled};
@@ -94,4 +97,55 @@ async fn past_its_latency_budget_a_route_captures_less_and_says_so() {
     assert!(!has_contents(trace), "{trace:#?}");
     assert_eq!(trace.text("offpath.degraded"), "latency");
     assert!(has_contents(&traces[0]), "{:#?}", traces[0]);
+}
+
+/// The process does not run for so long, as when its share of the CPU is used up.
+async fn stall(gateway: &Gateway, pause: Duration) {
+    let pid = Pid::from_raw(i32::try_from(gateway.pid()).unwrap()).unwrap();
+    kill_process(pid, Signal::STOP).unwrap();
+    tokio::time::sleep(pause).await;
+    kill_process(pid, Signal::CONT).unwrap();
+}
+
+#[tokio::test]
+async fn a_process_that_gets_no_cpu_captures_less_until_it_does_again() {
+    let upstream = Upstream::echo().await;
+    let collector = Collector::start().await;
+    // Far more than a busy machine takes, and far less than a process that stands still.
+    let budget = json!({"overhead_p99": "1s", "degrade_to": "metadata"});
+    let setup = Gateway::before(upstream.url()).collect(&collector);
+    let gateway = setup.set("routes/0/latency_budget", budget).start().await;
+    let capture = async |expect: &str| {
+        eventually("capture to change", async || {
+            let status = gateway.status().await;
+            (status["latency"][0]["capture"] == expect).then_some(status)
+        })
+        .await
+    };
+    let mut client = Wire::connect(gateway.address()).await;
+    let before = keep(&mut client, "s3cret").await;
+    stall(&gateway, Duration::from_secs(2)).await;
+    let status = capture("metadata").await;
+    let waiting = number(&status, "/latency/0/waiting_p99_us");
+    assert!(waiting > 1_000_000, "{status}");
+    let degraded = keep(&mut client, "s3cret").await;
+    let gauge = async || gateway.metrics().await.sum("offpath_capture_degraded", &[]);
+    assert_eq!(gauge().await, 1.0);
+    capture("as_configured").await;
+    assert_eq!(gauge().await, 0.0);
+    let after = keep(&mut client, "s3cret").await;
+    settled(&gateway, 3).await;
+    for trace in collector.traces() {
+        let id = &trace.root.trace_id;
+        assert_eq!(
+            has_contents(&trace),
+            *id == before || *id == after,
+            "{trace:#?}"
+        );
+        let why = trace.text("offpath.degraded");
+        assert_eq!(why == "latency", *id == degraded, "{trace:#?}");
+    }
+    let log = gateway.log();
+    let places = ["The latency budget is passed", "Capture is back"].map(|said| log.find(said));
+    assert!(places[0].is_some() && places[0] < places[1], "{log}");
 }

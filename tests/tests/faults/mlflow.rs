@@ -54,16 +54,23 @@ async fn mlflow_gone_under_load_and_back_has_each_trace_once() {
     // More than the queue holds waited, and none was dropped.
     let account = gateway.account(|account| pending(account) > 40).await;
     assert_eq!(dropped(&account), 0, "{account}");
+    let waited = pending(&account);
     mlflow = run(mlflow, Own::start_again).await;
     tokio::time::sleep(Duration::from_secs(1)).await;
     stop.store(true, SeqCst);
     let ids = load.join_next().await.unwrap().unwrap();
     // MLflow takes what a busy machine lets it take.
-    let deadline = Instant::now() + CATCHING_UP;
+    let back = Instant::now();
+    let deadline = back + CATCHING_UP;
     while Instant::now() < deadline && pending(&own(&gateway).await) > 0 {
         tokio::time::sleep(EVERY).await;
     }
     let account = settled(&gateway, ids.len() as u64).await;
+    eprintln!(
+        "{outage} s away: {} traces kept, {waited} waited; the last was stored {:.1} s later",
+        ids.len(),
+        back.elapsed().as_secs_f64()
+    );
     assert_eq!(dropped(&account), 0, "{account}");
     let stored = tokio::task::spawn_blocking(move || mlflow.traces("outage"));
     let stored = stored.await.unwrap();

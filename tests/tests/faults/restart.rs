@@ -171,3 +171,26 @@ async fn a_spool_is_drained_without_a_proxy() {
     assert!(said(&output).contains("10 traces delivered"), "{output:?}");
     check_each_once(&collector, &ids);
 }
+
+#[tokio::test]
+async fn why_traces_were_kept_is_counted_on_after_a_restart() {
+    const FAILS: &str = "HTTP/1.1 503 Busy\r\ncontent-length: 0\r\n\r\n";
+    let upstream = Upstream::answering(FAILS).await;
+    let folder = tempfile::tempdir().unwrap();
+    let setup = || {
+        let rules = json!({"ratio": 0, "keep": {"errors": true}});
+        nowhere(&upstream, folder.path(), "always").set("routes/0/sampling", rules)
+    };
+    for run in 1..=3 {
+        let gateway = setup().start().await;
+        gateway.exchange(post("word")).await;
+        gateway
+            .account(|account| number(account, "/kept") == run)
+            .await;
+        let metrics = gateway.metrics().await;
+        let kept = |because| metrics.sum("offpath_kept_total", &[because]);
+        assert_eq!(kept("because=\"error\""), run as f64);
+        assert_eq!(kept(""), run as f64, "kept for another reason");
+        assert!(gateway.terminate().await.status.success());
+    }
+}

@@ -124,6 +124,7 @@ fn a_state_that_is_damaged_anywhere_is_none() {
     assert_eq!(State::load(&disk, &folder).unwrap(), None);
     let settled = Settled {
         kept: 5,
+        because: [("ratio".to_owned(), 5)].into(),
         exported: 3,
         dropped: [("rejected".to_owned(), 1)].into(),
         spooled: 1,
@@ -132,6 +133,7 @@ fn a_state_that_is_damaged_anywhere_is_none() {
     let state = State {
         acknowledged: at(40),
         done: vec![at(80)],
+        left: vec![2],
         accounts: [("r".into(), settled)].into(),
     };
     state.save(&disk, &folder).unwrap();

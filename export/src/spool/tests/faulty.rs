@@ -17,6 +17,8 @@ pub(crate) struct Faulty {
 struct Shared {
     files: BTreeMap<PathBuf, Arc<Mutex<Vec<u8>>>>,
     faults: Faults,
+    /// Operations since the faults were set.
+    operations: usize,
 }
 
 /// What goes wrong.
@@ -32,6 +34,18 @@ pub(crate) struct Faults {
     pub(crate) write: bool,
     /// Files cannot be cut.
     pub(crate) truncate: bool,
+    /// The device does not confirm.
+    pub(crate) sync: bool,
+    /// The operation of this number fails, whichever it is; a write halfway.
+    pub(crate) nth: Option<Nth>,
+}
+
+/// One operation, counted from 0.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Nth {
+    pub(crate) at: usize,
+    /// All after it fail as well.
+    pub(crate) and_after: bool,
 }
 
 #[derive(Debug)]
@@ -46,7 +60,24 @@ impl Faulty {
     }
 
     pub(crate) fn set(&self, faults: Faults) {
-        self.lock().faults = faults;
+        let mut shared = self.lock();
+        (shared.faults, shared.operations) = (faults, 0);
+    }
+
+    /// How many operations there were since the faults were set.
+    pub(crate) fn operations(&self) -> usize {
+        self.lock().operations
+    }
+
+    /// One more operation.
+    fn operation(&self) -> io::Result<()> {
+        let mut shared = self.lock();
+        let number = shared.operations;
+        shared.operations += 1;
+        match shared.faults.nth {
+            Some(nth) if number == nth.at || (nth.and_after && number > nth.at) => Err(wanted()),
+            _ => Ok(()),
+        }
     }
 
     /// The files whose names end so, in the order of their names.
@@ -79,7 +110,7 @@ impl Faulty {
 
     fn writable(&self) -> io::Result<()> {
         match self.lock().faults.write {
-            true => Err(io::Error::other("as the test wants it")),
+            true => Err(wanted()),
             false => Ok(()),
         }
     }
@@ -101,12 +132,18 @@ impl Faulty {
     }
 }
 
+fn wanted() -> io::Error {
+    io::Error::other("as the test wants it")
+}
+
 impl Disk for Faulty {
     fn make_folder(&self, _: &Path) -> io::Result<()> {
+        self.operation()?;
         self.writable()
     }
 
     fn list(&self, folder: &Path) -> io::Result<Vec<(String, u64)>> {
+        self.operation()?;
         let files = self.files("").into_iter();
         let within = files.filter_map(|(path, content)| {
             let name = path.strip_prefix(folder).ok()?.to_str()?.to_owned();
@@ -116,6 +153,7 @@ impl Disk for Faulty {
     }
 
     fn create(&self, file: &Path) -> io::Result<Arc<dyn DiskFile>> {
+        self.operation()?;
         self.writable()?;
         let content = Arc::default();
         let before = self
@@ -128,6 +166,7 @@ impl Disk for Faulty {
     }
 
     fn open(&self, file: &Path) -> io::Result<Arc<dyn DiskFile>> {
+        self.operation()?;
         let found = self.lock().files.get(file).cloned();
         let content = found.ok_or(ErrorKind::NotFound)?;
         let disk = self.clone();
@@ -135,6 +174,7 @@ impl Disk for Faulty {
     }
 
     fn replace(&self, file: &Path, content: &[u8]) -> io::Result<()> {
+        self.operation()?;
         if self.room(content.len())? < content.len() {
             return Err(ErrorKind::StorageFull.into());
         }
@@ -144,6 +184,7 @@ impl Disk for Faulty {
     }
 
     fn remove(&self, file: &Path) -> io::Result<()> {
+        self.operation()?;
         self.writable()?;
         let removed = self.lock().files.remove(file);
         removed.map(drop).ok_or_else(|| ErrorKind::NotFound.into())
@@ -152,13 +193,15 @@ impl Disk for Faulty {
 
 impl DiskFile for FaultyFile {
     fn len(&self) -> io::Result<u64> {
+        self.disk.operation()?;
         Ok(self.content.lock().unwrap().len() as u64)
     }
 
     fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
+        self.disk.operation()?;
         let faults = self.disk.lock().faults;
         if faults.read {
-            return Err(io::Error::other("as the test wants it"));
+            return Err(wanted());
         }
         let content = self.content.lock().unwrap();
         let rest = content.get(offset as usize..).unwrap_or_default();
@@ -171,25 +214,35 @@ impl DiskFile for FaultyFile {
     }
 
     fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<usize> {
-        let count = self.disk.room(bytes.len())?;
+        let whole = self.disk.operation();
+        let wanted = match whole {
+            Ok(()) => bytes.len(),
+            Err(_) => bytes.len() / 2,
+        };
+        let count = self.disk.room(wanted)?;
         let mut content = self.content.lock().unwrap();
         let end = offset as usize + count;
         if content.len() < end {
             content.resize(end, 0);
         }
         content[offset as usize..end].copy_from_slice(&bytes[..count]);
-        Ok(count)
+        whole.map(|()| count)
     }
 
     fn truncate(&self, bytes: u64) -> io::Result<()> {
+        self.disk.operation()?;
         if self.disk.lock().faults.truncate {
-            return Err(io::Error::other("as the test wants it"));
+            return Err(wanted());
         }
         self.content.lock().unwrap().truncate(bytes as usize);
         Ok(())
     }
 
     fn sync(&self) -> io::Result<()> {
-        Ok(())
+        self.disk.operation()?;
+        match self.disk.lock().faults.sync {
+            true => Err(wanted()),
+            false => Ok(()),
+        }
     }
 }

@@ -7,7 +7,8 @@ use std::sync::Arc;
 
 use offpath_trace::TraceId;
 
-use self::faulty::Faulty;
+use self::faulty::{Faults, Faulty, Nth};
+use super::disk::{Disk as _, System};
 use super::format::Meta;
 use super::log::{AppendError, Batch, Log, Recovered};
 use super::state::State;
@@ -80,13 +81,7 @@ fn what_is_acknowledged_is_gone_and_the_rest_is_read_again_by_the_next_process()
     let unfinished = log.read(3, 1 << 20).unwrap();
     assert_eq!(ids(&unfinished), [3, 4, 5]);
     log.mark_done(unfinished.records[1].at);
-    let (acknowledged, done) = log.state();
-    let state = State {
-        acknowledged,
-        done,
-        ..State::default()
-    };
-    let (log, recovered) = open(&disk, &state);
+    let (log, recovered) = open(&disk, &log.state());
     assert_eq!(recovered.records, [("odd".into(), 2)].into());
     append(&log, 6, 20).unwrap();
     assert_eq!(read_all(&log), (vec![3, 5, 6], 0));
@@ -148,8 +143,41 @@ fn a_segment_of_another_version_is_left_alone() {
     assert_eq!(read_all(&log), (vec![2], 0));
     log.acknowledge(log.read(1, 1).unwrap().next);
     log.close();
+    // Nor is it removed by a later process, which finds it before what is delivered.
+    let (_, recovered) = open(&disk, &log.state());
+    assert_eq!(recovered.skipped, 1);
     assert_eq!(disk.files(".seg").len(), 1);
     assert!(disk.files(".seg")[0].0 == Path::new(&path));
+}
+
+#[test]
+fn a_segment_that_does_not_reach_the_device_keeps_no_other_from_it() {
+    let disk = Faulty::default();
+    let (log, _) = open(&disk, &State::default());
+    // Each in a segment of its own.
+    (1..=3).for_each(|id| append(&log, id, 4_000).unwrap());
+    let nth = Some(Nth {
+        at: 0,
+        and_after: false,
+    });
+    disk.set(Faults {
+        nth,
+        ..Faults::default()
+    });
+    assert!(log.sync().is_err());
+    assert_eq!(disk.operations(), 3);
+    log.sync().unwrap();
+    assert_eq!(disk.operations(), 3);
+}
+
+#[test]
+fn a_file_that_cannot_be_replaced_leaves_nothing_beside_it() {
+    let folder = tempfile::tempdir().unwrap();
+    // No file takes the place of a folder: the last of the steps fails.
+    std::fs::create_dir(folder.path().join("state")).unwrap();
+    assert!(State::default().save(&System, folder.path()).is_err());
+    let names = System.list(folder.path()).unwrap();
+    assert_eq!(names, [("state".to_owned(), 0)]);
 }
 
 #[test]
@@ -164,7 +192,6 @@ fn a_file_that_is_no_segment_is_none_of_its_business() {
 
 impl Faulty {
     fn create_file(&self, path: &str) {
-        use super::disk::Disk;
         self.create(Path::new(path)).unwrap();
     }
 }
