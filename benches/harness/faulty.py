@@ -73,27 +73,3 @@ class Watch:
             "descriptors": len(list((process / "fd").iterdir())),
             **self.gateway.account(),
         }
-
-
-def plot(samples, path, title):
-    """Memory and descriptors over time, as SVG."""
-    width, height, left, top = 720, 150, 60, 30
-    seconds = max(sample["second"] for sample in samples) or 1
-    parts = []
-    for row, (key, unit) in enumerate([("rss_mib", "MiB resident"), ("descriptors", "descriptors")]):
-        most = max(sample[key] for sample in samples) * 1.1 or 1
-        bottom = top + (row + 1) * (height + 40) - 40
-        points = " ".join(f"{left + sample['second'] / seconds * width:.1f},"
-                          f"{bottom - sample[key] / most * height:.1f}" for sample in samples)
-        parts.append(f'<path d="M{left} {bottom - height}V{bottom}H{left + width}" class="axis"/>'
-                     f'<polyline points="{points}"/>'
-                     f'<text x="{left - 6}" y="{bottom - height + 10}" text-anchor="end">{most:.0f}</text>'
-                     f'<text x="{left - 6}" y="{bottom}" text-anchor="end">0</text>'
-                     f'<text x="{left + 6}" y="{bottom - height + 10}">{unit}</text>'
-                     f'<text x="{left + width}" y="{bottom + 16}" text-anchor="end">{seconds:.0f} s</text>')
-    style = ("polyline{fill:none;stroke:#06c;stroke-width:1.5}.axis{fill:none;stroke:#999}"
-             "text{font:12px sans-serif}")
-    path.write_text(f'<svg xmlns="http://www.w3.org/2000/svg" width="{left + width + 20}" '
-                    f'height="{top + 2 * (height + 40)}"><style>{style}</style>'
-                    f'<rect width="100%" height="100%" fill="#fff"/>'
-                    f'<text x="{left}" y="18">{title}</text>{"".join(parts)}</svg>\n')

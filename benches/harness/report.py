@@ -9,6 +9,7 @@ import statistics
 import sys
 
 BENCHES = pathlib.Path(__file__).resolve().parent.parent
+RESULTS = BENCHES / "results"
 
 
 def machine():
@@ -32,7 +33,7 @@ def write(what, figures):
     """Writes `results/<date>-<what>.json`; a second run of a day replaces the first."""
     date = datetime.date.today().isoformat()
     found = {"what": what, "date": date, "command": command(), "machine": machine(), **figures}
-    path = BENCHES / "results" / f"{date}-{what}.json"
+    path = RESULTS / f"{date}-{what}.json"
     path.parent.mkdir(exist_ok=True)
     path.write_text(json.dumps(found, indent=1) + "\n")
     print(f"\nwritten: benches/results/{path.name}")

@@ -75,6 +75,19 @@ def traces(uri, number, most=50):
     return [trace["trace_id"] for trace in found.get("traces", [])]
 
 
+def count(uri, number):
+    """How many traces an experiment has."""
+    ask_for = {"locations": [{"type": "MLFLOW_EXPERIMENT",
+                              "mlflow_experiment": {"experiment_id": number}}], "max_results": 500}
+    found, total = ask(uri, "/api/3.0/mlflow/traces/search", ask_for), 0
+    while True:
+        total += len(found.get("traces", []))
+        if not found.get("next_page_token"):
+            return total
+        found = ask(uri, "/api/3.0/mlflow/traces/search",
+                    {**ask_for, "page_token": found["next_page_token"]})
+
+
 def numbers(uri, trace):
     """How many numbers a trace's spans hold as inputs, and as outputs: the most of any span."""
     spans = ask(uri, f"/api/3.0/mlflow/traces/get?trace_id={trace}")["trace"]["spans"]
