@@ -17,6 +17,7 @@ use crate::{Upstream, Wire, eventually};
 pub struct Collector {
     endpoint: Upstream,
     spans: Arc<Mutex<Vec<Span>>>,
+    batches: Arc<Mutex<Vec<Bytes>>>,
 }
 
 /// What a collector does with a batch.
@@ -90,23 +91,35 @@ impl Collector {
     ) -> Self {
         let spans = Arc::new(Mutex::new(Vec::new()));
         let kept = Arc::clone(&spans);
+        let batches = Arc::new(Mutex::new(Vec::new()));
+        let raw = Arc::clone(&batches);
         let script: Arc<Script> = Arc::new(script);
         let count = Arc::new(AtomicUsize::new(0));
         let endpoint = Upstream::script_at(address, move |_, wire| {
             take(
                 wire,
+                Arc::clone(&raw),
                 Arc::clone(&kept),
                 Arc::clone(&script),
                 Arc::clone(&count),
             )
         })
         .await;
-        Self { endpoint, spans }
+        Self {
+            endpoint,
+            spans,
+            batches,
+        }
     }
 
     /// Where spans are posted to.
     pub fn endpoint(&self) -> String {
         format!("{}/v1/traces", self.endpoint.url())
+    }
+
+    /// The bodies of all batches so far, kept or not, to the byte.
+    pub fn batches(&self) -> Vec<Bytes> {
+        self.batches.lock().unwrap().clone()
     }
 
     /// All that came so far, in their order. A doubled delivery shows as two.
@@ -169,12 +182,15 @@ impl Trace {
 
 async fn take(
     mut wire: Wire,
+    raw: Arc<Mutex<Vec<Bytes>>>,
     kept: Arc<Mutex<Vec<Span>>>,
     script: Arc<Script>,
     count: Arc<AtomicUsize>,
 ) {
     while let Some(head) = wire.try_head().await {
-        let spans = read(wire.body(&head).await);
+        let body = wire.body(&head).await;
+        raw.lock().unwrap().push(body.clone());
+        let spans = read(body);
         let reaction = script(count.fetch_add(1, SeqCst), &spans);
         let keeps = matches!(
             reaction,

@@ -47,7 +47,10 @@ impl Ending {
             transport => transport,
         };
         let detail = match reason {
-            EndReason::Complete | EndReason::InBandError => said,
+            // An API's words may quote what was asked of it.
+            EndReason::Complete | EndReason::InBandError => {
+                said.filter(|_| exchange.plan.level == Level::Full)
+            }
             _ => exchange.outcome.error.as_deref(),
         };
         let detail = detail.filter(|detail| !detail.is_empty());
