@@ -8,6 +8,8 @@
 
 #[path = "secrets/rows.rs"]
 mod rows;
+#[path = "secrets/streams.rs"]
+mod streams;
 
 use std::collections::BTreeMap;
 use std::path::Path;

@@ -2,17 +2,18 @@
 
 use std::io::Write as _;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
+use flate2::Compression;
 use flate2::write::GzEncoder;
-use flate2::{Compression, Crc};
 use offpath_tests::chunked;
+
+use super::streams::{frames, streams};
 
 /// What is planted: an address, a card and a ticket.
 pub(crate) const SECRET: &str = "planted.secret@example.org 4111111111111111 T-1234";
 
 /// The same in JSON, with escapes, and in JSON in a string of JSON.
-const ESCAPED: &str = r"planted.secret\u0040example.org 4111\u00311111111\u0031111 \u0054-1234";
+pub(crate) const ESCAPED: &str =
+    r"planted.secret\u0040example.org 4111\u00311111111\u0031111 \u0054-1234";
 const NESTED: &str = r#"{\"to\":\"planted.secret\\u0040example.org\",\"card\":4111111111111111,\"of\":[\"T-1234\"]}"#;
 
 /// Chunks of a response: no secret comes in one piece.
@@ -32,7 +33,12 @@ pub(crate) struct Row {
 }
 
 impl Row {
-    fn new(name: impl Into<String>, request: Vec<u8>, kind: &str, content: &[u8]) -> Self {
+    pub(crate) fn new(
+        name: impl Into<String>,
+        request: Vec<u8>,
+        kind: &str,
+        content: &[u8],
+    ) -> Self {
         Self::answered(name, request, "200 OK", kind, content)
     }
 
@@ -66,7 +72,7 @@ impl Row {
         }
     }
 
-    fn hidden(self) -> Self {
+    pub(crate) fn hidden(self) -> Self {
         Self {
             shown: false,
             ..self
@@ -74,7 +80,7 @@ impl Row {
     }
 }
 
-fn post(path: &str, kind: &str, body: &[u8]) -> Vec<u8> {
+pub(crate) fn post(path: &str, kind: &str, body: &[u8]) -> Vec<u8> {
     post_with(path, kind, "", body)
 }
 
@@ -88,17 +94,15 @@ fn post_with(path: &str, kind: &str, fields: &str, body: &[u8]) -> Vec<u8> {
 
 /// All of them.
 pub(crate) fn all() -> Vec<Row> {
-    [heads(), documents(), streams(), binaries(), troubles()].concat_rows()
-}
-
-trait Concat {
-    fn concat_rows(self) -> Vec<Row>;
-}
-
-impl<const N: usize> Concat for [Vec<Row>; N] {
-    fn concat_rows(self) -> Vec<Row> {
-        self.into_iter().flatten().collect()
-    }
+    let rooms = [
+        heads(),
+        documents(),
+        streams(),
+        frames(),
+        binaries(),
+        troubles(),
+    ];
+    rooms.into_iter().flatten().collect()
 }
 
 /// In the target, in fields, and in what a trace takes from them.
@@ -241,136 +245,8 @@ fn documents() -> Vec<Row> {
     rows
 }
 
-/// The secret in pieces of five bytes, each in what `wrap` makes of it.
-fn pieces(wrap: impl Fn(&str) -> String) -> Vec<String> {
-    let bytes = SECRET.as_bytes().chunks(5);
-    bytes
-        .map(|piece| wrap(std::str::from_utf8(piece).unwrap()))
-        .collect()
-}
-
-/// What comes before the first piece, or else the pieces belong to nothing.
-const MESSAGE_START: [&str; 2] = [
-    r#"{"type":"message_start","message":{"id":"m","type":"message","role":"assistant","content":[]}}"#,
-    r#"{"type":"content_block_start","index":0,"content_block":{"type":"thinking","thinking":""}}"#,
-];
-const RESPONSE_START: [&str; 3] = [
-    r#"{"type":"response.created","response":{"id":"r","object":"response","status":"in_progress","output":[]}}"#,
-    r#"{"type":"response.output_item.added","output_index":0,"item":{"id":"i","type":"message","role":"assistant","content":[]}}"#,
-    r#"{"type":"response.content_part.added","item_id":"i","output_index":0,"content_index":0,"part":{"type":"output_text","text":""}}"#,
-];
-
-/// Streams whose pieces split the secret, and whose chunks split the pieces.
-fn streams() -> Vec<Row> {
-    let events = |pieces: Vec<String>| -> String {
-        pieces
-            .iter()
-            .map(|piece| format!("data: {piece}\n\n"))
-            .collect()
-    };
-    let content = pieces(|piece| {
-        format!(r#"{{"model":"m","choices":[{{"index":0,"delta":{{"content":"{piece}"}}}}]}}"#)
-    });
-    let tools = pieces(|piece| {
-        format!(
-            r#"{{"choices":[{{"index":0,"delta":{{"tool_calls":[{{"index":0,"function":{{"arguments":"{piece}"}}}}]}}}}]}}"#
-        )
-    });
-    let thoughts = pieces(|piece| {
-        format!(
-            r#"{{"type":"content_block_delta","index":0,"delta":{{"type":"thinking_delta","thinking":"{piece}"}}}}"#
-        )
-    });
-    let words = pieces(|piece| {
-        format!(
-            r#"{{"type":"response.output_text.delta","item_id":"i","output_index":0,"content_index":0,"delta":"{piece}"}}"#
-        )
-    });
-    let candidates = pieces(|piece| {
-        format!(r#"{{"candidates":[{{"content":{{"parts":[{{"text":"{piece}"}}]}}}}]}}"#)
-    });
-    let lines = pieces(|piece| {
-        format!(
-            "{{\"message\":{{\"role\":\"assistant\",\"content\":\"{piece}\"}},\"done\":false}}\n"
-        )
-    });
-    let turns =
-        pieces(|piece| format!(r#"{{"event_type":"text-generation","text":"{piece}"}}"#) + "\n");
-    let tokens = pieces(|piece| {
-        format!(r#"{{"index":1,"token":{{"id":1,"text":"{piece}"}},"generated_text":null}}"#)
-    });
-    let strangers = format!(
-        "event: T-1234\ndata: {{\"a\":\"{ESCAPED}\"}}\n\ndata: {SECRET}\n\n: {SECRET}\nid: {SECRET}\n\n"
-    );
-    let stranger_lines = format!("{{\"a\":\"{ESCAPED}\"}}\n{{\"{SECRET}\":1}}\n");
-    let failing = events(content.clone())
-        + &format!(
-            "data: {{\"error\":{{\"message\":\"{ESCAPED}\",\"type\":\"{SECRET}\",\"code\":\"T-1234\"}}}}\n\n"
-        );
-    let chat = "/v1/chat/completions";
-    let gemini = "/v1beta/models/m:streamGenerateContent";
-    const EVENTS: &str = "text/event-stream";
-    const LINES: &str = "application/x-ndjson";
-    let rows = [
-        ("chat stream", chat, EVENTS, events(content)),
-        ("tools stream", chat, EVENTS, events(tools)),
-        ("failing stream", chat, EVENTS, failing),
-        (
-            "messages stream",
-            "/v1/messages",
-            EVENTS,
-            events(MESSAGE_START.map(str::to_owned).to_vec()) + &events(thoughts),
-        ),
-        (
-            "responses stream",
-            "/v1/responses",
-            EVENTS,
-            events(RESPONSE_START.map(str::to_owned).to_vec()) + &events(words),
-        ),
-        ("gemini stream", gemini, EVENTS, events(candidates.clone())),
-        (
-            "gemini list",
-            gemini,
-            "application/json",
-            format!("[{}]", candidates.join(",")),
-        ),
-        ("ollama stream", "/api/chat", LINES, lines.concat()),
-        ("cohere stream", "/v1/chat", LINES, turns.concat()),
-        ("tgi stream", "/generate_stream", EVENTS, events(tokens)),
-        ("unknown stream", "/any", EVENTS, strangers),
-        ("unknown lines", "/any", LINES, stranger_lines),
-    ];
-    let row = |(name, path, kind, content): (&str, &str, &str, String)| {
-        let request = post(path, "application/json", br#"{"stream":true}"#);
-        Row::new(name, request, kind, content.as_bytes())
-    };
-    rows.into_iter().map(row).collect()
-}
-
-/// What is not text, or wraps it.
+/// What is not text.
 fn binaries() -> Vec<Row> {
-    let converse =
-        pieces(|piece| format!(r#"{{"contentBlockIndex":0,"delta":{{"text":"{piece}"}}}}"#));
-    let converse: Vec<u8> = converse
-        .iter()
-        .flat_map(|one| frame("contentBlockDelta", one))
-        .collect();
-    let invoke = pieces(|piece| {
-        format!(
-            r#"{{"type":"content_block_delta","index":0,"delta":{{"type":"text_delta","text":"{piece}"}}}}"#
-        )
-    });
-    let wrap = |one: &String| {
-        frame(
-            "chunk",
-            &format!(r#"{{"bytes":"{}"}}"#, STANDARD.encode(one)),
-        )
-    };
-    let invoke: Vec<u8> = invoke.iter().flat_map(wrap).collect();
-    let stranger = frame("T-1234", &format!(r#"{{"a":"{SECRET}"}}"#));
-    const FRAMES: &str = "application/vnd.amazon.eventstream";
-    let json = |path| post(path, "application/json", b"{}");
-    let claude = "/model/anthropic.claude-3-v1:0/invoke-with-response-stream";
     let parts = format!(
         "--x\r\ncontent-disposition: form-data; name=\"{SECRET}\"; filename=\"{SECRET}\"\r\ncontent-type: {SECRET}\r\n\r\n{SECRET}\r\n--x--\r\n"
     );
@@ -401,14 +277,6 @@ fn binaries() -> Vec<Row> {
     let bytes = [b"\xff\x00\xfe", SECRET.as_bytes()].concat();
     const BYTES: &str = "application/octet-stream";
     vec![
-        Row::new(
-            "converse frames",
-            json("/model/amazon.nova-lite-v1:0/converse-stream"),
-            FRAMES,
-            &converse,
-        ),
-        Row::new("wrapped frames", json(claude), FRAMES, &invoke),
-        Row::new("unknown frames", json("/any"), FRAMES, &stranger).hidden(),
         Row::new("parts", parts, "application/json", b"{}"),
         Row::new("form", form, "application/json", b"{}").hidden(),
         Row::new("tensors", tensors, "application/json", b"{}").hidden(),
@@ -475,24 +343,4 @@ fn gzip(plain: &[u8]) -> Vec<u8> {
     let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
     encoder.write_all(plain).unwrap();
     encoder.finish().unwrap()
-}
-
-/// A frame of Amazon's event stream: lengths, a header, a payload, and checksums.
-fn frame(event: &str, payload: &str) -> Vec<u8> {
-    let checksum = |bytes: &[u8]| {
-        let mut crc = Crc::new();
-        crc.update(bytes);
-        crc.sum().to_be_bytes()
-    };
-    let size = |bytes: usize| u32::try_from(bytes).unwrap().to_be_bytes();
-    let mut header = b"\x0b:event-type\x07".to_vec();
-    header.extend_from_slice(&u16::try_from(event.len()).unwrap().to_be_bytes());
-    header.extend_from_slice(event.as_bytes());
-    let total = 12 + header.len() + payload.len() + 4;
-    let mut frame = [size(total), size(header.len())].concat();
-    frame.extend_from_slice(&checksum(&frame));
-    frame.extend_from_slice(&header);
-    frame.extend_from_slice(payload.as_bytes());
-    frame.extend_from_slice(&checksum(&frame));
-    frame
 }
