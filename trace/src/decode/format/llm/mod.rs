@@ -39,6 +39,17 @@ pub(super) use self::stream::Piece;
 /// Choices beyond this many are not kept apart: OpenAI allows 128.
 pub(super) const CHOICES_MAX: usize = 128;
 
+/// Paths of APIs that are kept as they are, whose requests name a model. Elsewhere a member `model` may
+/// be a car's.
+const MODEL_PATHS: [&str; 6] = [
+    "/assistants",
+    "/audio/speech",
+    "/images/generations",
+    "/moderations",
+    "/rerank",
+    "/runs",
+];
+
 /// One API of a language model.
 pub(super) struct Api {
     /// OpenTelemetry's `gen_ai.operation.name`.
@@ -119,8 +130,20 @@ pub(super) fn read(
     reading
 }
 
-/// What an exchange of an unknown API tells all the same: who answered, and what it counted.
-pub(super) fn put_hints(response: &Document, reading: &mut Reading) {
+/// What an exchange of an API that is kept as it is tells all the same: who was asked, where the path
+/// says that a model was, who answered, and what it counted.
+pub(super) fn put_hints(
+    exchange: &Exchange,
+    request: &Document,
+    response: &Document,
+    reading: &mut Reading,
+) {
+    let path = exchange.request.uri.path();
+    let asked = MODEL_PATHS.iter().any(|end| path.ends_with(end));
+    let asked = asked.then(|| Fields::of(request)).and_then(|fields| {
+        let model = fields.get("model")?;
+        names::name(model)
+    });
     let mut usage = None;
     let mut model = None;
     let mut look = |fields: &Fields<'_>| {
@@ -140,13 +163,13 @@ pub(super) fn put_hints(response: &Document, reading: &mut Reading) {
     } else if response.outline().is_some() {
         look(&Fields::of(response));
     }
+    let put = &mut reading.upstream;
     if let Some(usage) = usage {
-        usage.put(&mut reading.upstream);
-        reading
-            .upstream
-            .put_some("gen_ai.response.model", model.as_deref());
-        reading.upstream.put_some("mlflow.llm.model", model);
+        usage.put(put);
     }
+    put.put_some("gen_ai.request.model", asked.as_deref());
+    put.put_some("gen_ai.response.model", model.as_deref());
+    put.put_some("mlflow.llm.model", model.or(asked));
 }
 
 /// What a refusal says of itself, whatever API it is of; `None` where the status is no refusal's.
