@@ -194,6 +194,7 @@ fn the_manual_names_tests_that_there_are() {
         include_str!("spans.rs"),
         include_str!("../media.rs"),
         include_str!("../../../tests/corpus.rs"),
+        include_str!("../../../../tests/tests/corpus.rs"),
         include_str!("../../../../tests/tests/secrets.rs"),
     ];
     let mut named = 0;
