@@ -55,7 +55,7 @@ pub fn decode(exchange: &Exchange) -> (Trace, Vec<Defect>) {
     let mut spans = vec![spans::root(
         exchange, &request, &reading, &ending, &mut notes,
     )];
-    spans.extend(spans::upstream(exchange, &reading, &ending));
+    spans.extend(spans::upstream(exchange, reading, &ending));
     let mut trace = Trace {
         id: exchange.ids.trace_id,
         spans,
