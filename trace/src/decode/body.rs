@@ -35,7 +35,7 @@ pub(crate) struct Document {
     pub(crate) cut: bool,
     /// What follows the JSON, where a field says that it ends before the body does: tensors.
     pub(crate) tail: Option<Tail>,
-    /// Where `bytes` begin in the body; `None` where the body is packed.
+    /// Where `bytes` begin in the body without its codings; `None` where they were changed.
     pub(crate) plain_from: Option<usize>,
 }
 
@@ -123,7 +123,7 @@ impl Document {
             wire_bytes: body.bytes,
             cut: opened.cut,
             tail: None,
-            plain_from: (!headers.contains_key(header::CONTENT_ENCODING)).then_some(0),
+            plain_from: Some(0),
         };
         if !opened.encoded {
             document.split_tail(headers);

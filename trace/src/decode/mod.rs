@@ -7,6 +7,7 @@
 //! Whatever the bytes, nothing here panics or recurses, time is linear in the bytes kept, and
 //! a trace holds at most a few times what was kept and the cap on unpacking let through.
 
+mod arrival;
 mod attributes;
 mod body;
 mod content;

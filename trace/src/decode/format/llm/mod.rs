@@ -20,6 +20,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
+use crate::decode::arrival;
 use crate::decode::body::{Document, Shape};
 use crate::decode::content;
 use crate::decode::defect::{Defect, Notes};
@@ -263,15 +264,11 @@ fn draw(
     }
 }
 
-/// When the byte before `end` of an unpacked body passed. Of a packed body no one knows.
+/// When the byte before `end` of the document passed.
 fn arrival(exchange: &Exchange, response: &Document, end: usize) -> Option<Duration> {
-    let mut left = response.plain_from?.saturating_add(end);
-    let body = &exchange.response.as_ref()?.body;
-    body.chunks.iter().find_map(|chunk| {
-        let within = left <= chunk.bytes.len();
-        left = left.saturating_sub(chunk.bytes.len());
-        within.then_some(chunk.at)
-    })
+    let end = response.plain_from?.saturating_add(end);
+    let answer = exchange.response.as_ref()?;
+    arrival::of(&answer.headers, &answer.body, end)
 }
 
 /// The time to the first piece with content, and how fast the rest came: the tokens that the
