@@ -125,12 +125,21 @@ impl Collector {
     /// All that came so far, in their order. A doubled delivery shows as two.
     pub fn traces(&self) -> Vec<Trace> {
         let spans = self.spans.lock().unwrap();
-        let is_root = |span: &&Span| span.attributes.contains_key("offpath.route");
+        let mut calls: BTreeMap<&str, &Span> = BTreeMap::new();
+        for span in spans.iter() {
+            calls.entry(&span.parent).or_insert(span);
+        }
         let trace = |root: &Span| Trace {
             root: root.clone(),
-            call: spans.iter().find(|span| span.parent == root.id).cloned(),
+            call: calls.get(&*root.id).map(|call| (*call).clone()),
         };
-        spans.iter().filter(is_root).map(trace).collect()
+        let roots = spans.iter().filter(|span| span.is_root());
+        roots.map(trace).collect()
+    }
+
+    fn count(&self) -> usize {
+        let spans = self.spans.lock().unwrap();
+        spans.iter().filter(|span| span.is_root()).count()
     }
 
     /// How often each trace came, by its id.
@@ -145,7 +154,8 @@ impl Collector {
     /// All that came, once there are so many.
     pub async fn wait_for(&self, count: usize) -> Vec<Trace> {
         eventually("traces at the collector", async || {
-            Some(self.traces()).filter(|traces| traces.len() >= count)
+            // Counted first: copies of thousands at each look would hold up what is to come.
+            (self.count() >= count).then(|| self.traces())
         })
         .await
     }
@@ -155,6 +165,12 @@ impl Collector {
         let mut traces = self.wait_for(1).await;
         assert_eq!(traces.len(), 1, "{traces:#?}");
         traces.remove(0)
+    }
+}
+
+impl Span {
+    fn is_root(&self) -> bool {
+        self.attributes.contains_key("offpath.route")
     }
 }
 

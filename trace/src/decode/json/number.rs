@@ -53,7 +53,9 @@ pub(super) fn decimal(bytes: &[u8], start: usize) -> Option<(f64, usize)> {
         return None;
     }
     let number = digits as f64 / scale as f64;
-    let number = if plain.minus == 0 { number } else { -number };
+    // Signs cannot be predicted: a branch would cost more than all of this.
+    let sign = (plain.minus as u64) << 63;
+    let number = f64::from_bits(number.to_bits() | sign);
     Some((number, start + plain.end))
 }
 
