@@ -19,12 +19,17 @@ const BLOCK_BYTES: usize = 64 << 20;
 fn decoding(criterion: &mut Criterion) {
     let path = RequestPath::new(1.0);
     let mut group = criterion.benchmark_group("decode");
-    for traffic in Traffic::all() {
-        let exchange = path.pass(&traffic, 1).expect("all are kept");
-        group.bench_function(traffic.name, |bencher| {
+    let mut one = |name: &str, path: &RequestPath, traffic: &Traffic| {
+        let exchange = path.pass(traffic, 1).expect("all are kept");
+        group.bench_function(name, |bencher| {
             bencher.iter(|| decode(black_box(&exchange)));
         });
+    };
+    for traffic in Traffic::all() {
+        one(traffic.name, &path, &traffic);
     }
+    let statistics = path.with_statistics();
+    one("frame_1m_statistics", &statistics, &Traffic::frame_1m());
 }
 
 fn encoder(criterion: &mut Criterion) {

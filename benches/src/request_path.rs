@@ -47,6 +47,17 @@ impl RequestPath {
         }
     }
 
+    /// The same where the route wants statistics of columns.
+    #[must_use]
+    pub fn with_statistics(self) -> Self {
+        let mut plan = (*self.plan).clone();
+        plan.statistics = true;
+        Self {
+            plan: Arc::new(plan),
+            ..self
+        }
+    }
+
     /// One exchange from its head to its end; `None` where it is not kept. `seed` makes its ids.
     pub fn pass(&self, traffic: &Traffic, seed: u64) -> Option<Exchange> {
         let mut capture = Capture::begin(self.now, self.wall);

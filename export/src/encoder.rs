@@ -19,7 +19,7 @@ use crate::degrade::{Degraded, without_contents};
 use crate::handle::{Queue, Waiting};
 use crate::judge::Judge;
 use crate::metrics::Metrics;
-use crate::otlp::Encodable;
+use crate::otlp_write::Encodable;
 use crate::outlet::Outlet;
 use crate::preview::{TRACE_TOO_LARGE, shrink};
 use crate::record::Record;

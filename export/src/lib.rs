@@ -31,6 +31,7 @@ mod ledger;
 mod metrics;
 mod otlp;
 mod otlp_read;
+mod otlp_write;
 mod outlet;
 mod pipeline;
 mod preview;

@@ -10,16 +10,12 @@
 //! turns every resource attribute into a tag: its traces carry none, other backends need
 //! `service.name`.
 
-use std::borrow::Cow;
-use std::time::SystemTime;
-
 use bytes::{BufMut, Bytes, BytesMut};
-use offpath_trace::{Link, Span, SpanKind, Status, Text, Trace, Value};
 use prost::Message;
 use prost::encoding::{WireType, encode_key, encode_varint, message};
 
 /// `ResourceSpans.scope_spans`.
-const SCOPE_SPANS: u32 = 2;
+pub(crate) const SCOPE_SPANS: u8 = 2;
 /// `ExportTraceServiceRequest.resource_spans`.
 const RESOURCE_SPANS: u32 = 1;
 /// `ResourceSpans.resource`.
@@ -28,43 +24,15 @@ const RESOURCE: u32 = 1;
 /// What [`frame`] adds at most, besides the resource: a tag and a length.
 pub(crate) const FRAME_BYTES_MAX: usize = 11;
 
-/// A trace, ready to be measured and encoded.
-pub(crate) struct Encodable(proto::ScopeSpans);
-
-impl Encodable {
-    pub(crate) fn new(trace: &Trace) -> Self {
-        let scope = proto::Scope {
-            name: Bytes::from_static(b"offpath"),
-            version: Bytes::from_static(env!("CARGO_PKG_VERSION").as_bytes()),
-        };
-        let trace_id = Bytes::copy_from_slice(trace.id.as_bytes());
-        let spans = trace
-            .spans
-            .iter()
-            .map(|span| proto_span(&trace_id, span))
-            .collect();
-        Self(proto::ScopeSpans {
-            scope: Some(scope),
-            spans,
-        })
-    }
-
-    /// Length of what [`encode`](Self::encode) gives.
-    pub(crate) fn len(&self) -> usize {
-        message::encoded_len(SCOPE_SPANS, &self.0)
-    }
-
-    pub(crate) fn encode(&self) -> Bytes {
-        let mut record = Vec::with_capacity(self.len());
-        message::encode(SCOPE_SPANS, &self.0, &mut record);
-        record.into()
-    }
-}
-
 /// The `ResourceSpans.resource` field that says who sends, for backends that group by it.
 pub(crate) fn service_resource() -> Bytes {
     let resource = proto::Resource {
-        attributes: vec![attribute(&"service.name".into(), &"offpath".into())],
+        attributes: vec![proto::KeyValue {
+            key: Bytes::from_static(b"service.name"),
+            value: Some(proto::AnyValue {
+                value: Some(proto::Any::String(Bytes::from_static(b"offpath"))),
+            }),
+        }],
     };
     let mut field = Vec::new();
     message::encode(RESOURCE, &resource, &mut field);
@@ -76,89 +44,6 @@ pub(crate) fn frame(resource: &[u8], record_bytes: usize, out: &mut BytesMut) {
     encode_key(RESOURCE_SPANS, WireType::LengthDelimited, out);
     encode_varint((resource.len() + record_bytes) as u64, out);
     out.put_slice(resource);
-}
-
-fn proto_span(trace_id: &Bytes, span: &Span) -> proto::Span {
-    let (code, message) = match &span.status {
-        Status::Ok => (proto::STATUS_OK, Bytes::new()),
-        Status::Error(message) => (
-            proto::STATUS_ERROR,
-            Bytes::copy_from_slice(message.as_bytes()),
-        ),
-    };
-    proto::Span {
-        trace_id: trace_id.clone(),
-        span_id: Bytes::copy_from_slice(span.id.as_bytes()),
-        parent_span_id: span
-            .parent
-            .map_or_else(Bytes::new, |id| Bytes::copy_from_slice(id.as_bytes())),
-        name: text(&span.name),
-        kind: match span.kind {
-            SpanKind::Server => proto::KIND_SERVER,
-            SpanKind::Client => proto::KIND_CLIENT,
-        },
-        start_time_unix_nano: unix_nanos(span.start),
-        end_time_unix_nano: unix_nanos(span.end),
-        attributes: span
-            .attributes
-            .iter()
-            .map(|(key, value)| attribute(key, value))
-            .collect(),
-        links: span.links.iter().map(link).collect(),
-        status: Some(proto::Status { message, code }),
-    }
-}
-
-fn link(link: &Link) -> proto::Link {
-    proto::Link {
-        trace_id: Bytes::copy_from_slice(link.trace_id.as_bytes()),
-        span_id: Bytes::copy_from_slice(link.span_id.as_bytes()),
-    }
-}
-
-#[expect(
-    clippy::ptr_arg,
-    reason = "a borrowed key is static, and is not copied"
-)]
-fn attribute(key: &Cow<'static, str>, value: &Value) -> proto::KeyValue {
-    let string = |text: &Text| proto::Any::String(text.as_bytes().clone());
-    let value = match value {
-        Value::Text(text) => string(text),
-        Value::Int(number) => proto::Any::Int(*number),
-        Value::Float(number) => proto::Any::Double(*number),
-        Value::Bool(truth) => proto::Any::Bool(*truth),
-        Value::Texts(texts) => {
-            let some = |text| proto::AnyValue {
-                value: Some(string(text)),
-            };
-            proto::Any::Array(proto::ArrayValue {
-                values: texts.iter().map(some).collect(),
-            })
-        }
-    };
-    proto::KeyValue {
-        key: text(key),
-        value: Some(proto::AnyValue { value: Some(value) }),
-    }
-}
-
-#[expect(
-    clippy::ptr_arg,
-    reason = "a borrowed key is static, and is not copied"
-)]
-fn text(text: &Cow<'static, str>) -> Bytes {
-    match text {
-        Cow::Borrowed(text) => Bytes::from_static(text.as_bytes()),
-        Cow::Owned(text) => Bytes::copy_from_slice(text.as_bytes()),
-    }
-}
-
-/// Zero for a clock before 1970, which OTLP cannot say.
-fn unix_nanos(time: SystemTime) -> u64 {
-    let since = time
-        .duration_since(SystemTime::UNIX_EPOCH)
-        .unwrap_or_default();
-    u64::try_from(since.as_nanos()).unwrap_or(u64::MAX)
 }
 
 /// The messages, by the names of the `.proto` files.

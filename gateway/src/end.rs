@@ -16,10 +16,17 @@ pub(crate) fn outcome(error: Option<&Error>, ctx: &mut Ctx) -> Outcome {
     }
 }
 
-/// pingora's words for it, bounded.
+/// pingora's words for it, bounded. Of a head that cannot be parsed only that much: pingora quotes
+/// it, and there may be credentials in it.
 pub(crate) fn describe(error: &Error) -> Box<str> {
     const LONGEST: usize = 500;
-    let mut words = error.to_string();
+    let mut words = match error.root_etype() {
+        ErrorType::InvalidHTTPHeader => {
+            let kind = ErrorType::InvalidHTTPHeader.as_str();
+            format!("{} {kind}", error.esource().as_str())
+        }
+        _ => error.to_string(),
+    };
     let cut = (0..=LONGEST.min(words.len()))
         .rev()
         .find(|at| words.is_char_boundary(*at));

@@ -14,8 +14,10 @@ pub(crate) fn start(log: &Log) {
         LogLevel::Debug => "debug",
         LogLevel::Trace => "trace",
     };
-    // pingora tells of each failed connection as an error; offpath counts and traces them.
-    let default = format!("{level},pingora=off,pingora_core=off,pingora_proxy=off");
+    // The level is offpath's own: what libraries say at theirs may quote messages. pingora tells of
+    // each failed connection as an error; offpath counts and traces them.
+    let others = if level == "error" { "error" } else { "warn" };
+    let default = format!("{others},offpath={level},pingora=off");
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(default));
     let lines = tracing_subscriber::fmt()
         .with_env_filter(filter)

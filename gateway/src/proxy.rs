@@ -191,7 +191,7 @@ impl ProxyHttp for Phases {
         let now = Instant::now();
         ctx.capture.marks().own_again(now);
         if let Some((endpoint, address)) = &ctx.peer {
-            debug!(%error, %address, "Connecting failed.");
+            debug!(error = %end::describe(&error), %address, "Connecting failed.");
             endpoint.eject(now);
         }
         // No byte of the request was sent: another endpoint may have it.
@@ -325,7 +325,7 @@ impl ProxyHttp for Phases {
     /// Requests are counted and traced; a line per failed one would be a flood in an outage.
     fn suppress_error_log(&self, _session: &Session, ctx: &Ctx, error: &Error) -> bool {
         let route = ctx.route.as_ref().map(|admitted| &*admitted.state.name);
-        debug!(%error, route, "Request failed.");
+        debug!(error = %end::describe(error), route, "Request failed.");
         true
     }
 

@@ -17,6 +17,7 @@ use crate::{Upstream, Wire, eventually};
 pub struct Collector {
     endpoint: Upstream,
     spans: Arc<Mutex<Vec<Span>>>,
+    batches: Arc<Mutex<Vec<Bytes>>>,
 }
 
 /// What a collector does with a batch.
@@ -92,18 +93,25 @@ impl Collector {
     ) -> Self {
         let spans = Arc::new(Mutex::new(Vec::new()));
         let kept = Arc::clone(&spans);
+        let batches = Arc::new(Mutex::new(Vec::new()));
+        let raw = Arc::clone(&batches);
         let script: Arc<Script> = Arc::new(script);
         let count = Arc::new(AtomicUsize::new(0));
         let endpoint = Upstream::script_at(address, move |_, wire| {
             take(
                 wire,
+                Arc::clone(&raw),
                 Arc::clone(&kept),
                 Arc::clone(&script),
                 Arc::clone(&count),
             )
         })
         .await;
-        Self { endpoint, spans }
+        Self {
+            endpoint,
+            spans,
+            batches,
+        }
     }
 
     /// Where spans are posted to.
@@ -111,15 +119,29 @@ impl Collector {
         format!("{}/v1/traces", self.endpoint.url())
     }
 
+    /// The bodies of all batches so far, kept or not, to the byte.
+    pub fn batches(&self) -> Vec<Bytes> {
+        self.batches.lock().unwrap().clone()
+    }
+
     /// All that came so far, in their order. A doubled delivery shows as two.
     pub fn traces(&self) -> Vec<Trace> {
         let spans = self.spans.lock().unwrap();
-        let is_root = |span: &&Span| span.attributes.contains_key("offpath.route");
+        let mut calls: BTreeMap<&str, &Span> = BTreeMap::new();
+        for span in spans.iter() {
+            calls.entry(&span.parent).or_insert(span);
+        }
         let trace = |root: &Span| Trace {
             root: root.clone(),
-            call: spans.iter().find(|span| span.parent == root.id).cloned(),
+            call: calls.get(&*root.id).map(|call| (*call).clone()),
         };
-        spans.iter().filter(is_root).map(trace).collect()
+        let roots = spans.iter().filter(|span| span.is_root());
+        roots.map(trace).collect()
+    }
+
+    fn count(&self) -> usize {
+        let spans = self.spans.lock().unwrap();
+        spans.iter().filter(|span| span.is_root()).count()
     }
 
     /// How often each trace came, by its id.
@@ -134,7 +156,8 @@ impl Collector {
     /// All that came, once there are so many.
     pub async fn wait_for(&self, count: usize) -> Vec<Trace> {
         eventually("traces at the collector", async || {
-            Some(self.traces()).filter(|traces| traces.len() >= count)
+            // Counted first: copies of thousands at each look would hold up what is to come.
+            (self.count() >= count).then(|| self.traces())
         })
         .await
     }
@@ -144,6 +167,12 @@ impl Collector {
         let mut traces = self.wait_for(1).await;
         assert_eq!(traces.len(), 1, "{traces:#?}");
         traces.remove(0)
+    }
+}
+
+impl Span {
+    fn is_root(&self) -> bool {
+        self.attributes.contains_key("offpath.route")
     }
 }
 
@@ -171,12 +200,15 @@ impl Trace {
 
 async fn take(
     mut wire: Wire,
+    raw: Arc<Mutex<Vec<Bytes>>>,
     kept: Arc<Mutex<Vec<Span>>>,
     script: Arc<Script>,
     count: Arc<AtomicUsize>,
 ) {
     while let Some(head) = wire.try_head().await {
-        let spans = read(wire.body(&head).await);
+        let body = wire.body(&head).await;
+        raw.lock().unwrap().push(body.clone());
+        let spans = read(body);
         let reaction = script(count.fetch_add(1, SeqCst), &spans);
         let keeps = matches!(
             reaction,

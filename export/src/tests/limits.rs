@@ -12,6 +12,8 @@ fn a_sink_that_is_down_fills_the_queue_to_its_limit_and_the_rest_is_counted() {
     let mut config = config(&stub);
     config.export.queue.max_traces = 20;
     config.export.batch.max_traces = 5;
+    // The first batch is full, however slowly they come.
+    config.export.batch.linger = Duration::from_secs(3600);
     let export = Export::open(&config);
     (1..=50).for_each(|id| export.offer(id, "{}"));
     let sinks = export.wait(|sinks| sinks[0].pending.in_flight == 5);

@@ -9,6 +9,11 @@ use crate::{Text, Value};
 pub(crate) struct Attributes(Vec<(Cow<'static, str>, Value)>);
 
 impl Attributes {
+    /// With room for what a span has, as a rule.
+    pub(crate) fn of_span() -> Self {
+        Self(Vec::with_capacity(40))
+    }
+
     /// Adds one that is known to be new.
     pub(crate) fn put(&mut self, key: &'static str, value: impl Into<Value>) {
         self.0.push((Cow::Borrowed(key), value.into()));

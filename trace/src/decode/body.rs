@@ -1,7 +1,7 @@
 //! One body made ready to read: joined, opened, checked for UTF-8, and looked at for its shape.
 
 use bytes::{Bytes, BytesMut};
-use http::{HeaderMap, header};
+use http::{HeaderMap, HeaderName, header};
 
 use crate::{Body, Plan, Redaction, Text};
 
@@ -14,6 +14,9 @@ use super::text;
 
 /// A content type longer than this is cut, in bytes.
 const CONTENT_TYPE_BYTES_MAX: usize = 256;
+
+/// How many bytes of a body are JSON, where tensors follow (KServe's binary extension).
+static JSON_LENGTH: HeaderName = HeaderName::from_static("inference-header-content-length");
 
 /// A body and what it turned out to be.
 #[derive(Debug)]
@@ -32,7 +35,7 @@ pub(crate) struct Document {
     pub(crate) cut: bool,
     /// What follows the JSON, where a field says that it ends before the body does: tensors.
     pub(crate) tail: Option<Tail>,
-    /// Where `bytes` begin in the body; `None` where the body is packed.
+    /// Where `bytes` begin in the body without its codings; `None` where they were changed.
     pub(crate) plain_from: Option<usize>,
 }
 
@@ -120,7 +123,7 @@ impl Document {
             wire_bytes: body.bytes,
             cut: opened.cut,
             tail: None,
-            plain_from: (!headers.contains_key(header::CONTENT_ENCODING)).then_some(0),
+            plain_from: Some(0),
         };
         if !opened.encoded {
             document.split_tail(headers);
@@ -137,7 +140,7 @@ impl Document {
 
     /// Takes off what KServe's binary extension puts after the JSON.
     fn split_tail(&mut self, headers: &HeaderMap) {
-        let len = headers.get("inference-header-content-length");
+        let len = headers.get(&JSON_LENGTH);
         let len = len.and_then(|len| len.to_str().ok()?.parse::<usize>().ok());
         let Some(len) = len else {
             return;

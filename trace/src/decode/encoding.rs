@@ -3,7 +3,7 @@
 //! Never more than the cap comes out, so a bomb costs what its cap costs. A coding that lies or
 //! ends early gives what could be opened, or the bytes as they came.
 
-use std::io::{self, Read};
+use std::io::{self, BufRead, Read};
 
 use bytes::Bytes;
 use http::{HeaderMap, header};
@@ -27,8 +27,9 @@ pub(super) struct Opened {
     pub(super) encoded: bool,
 }
 
+/// One that is known.
 #[derive(Clone, Copy, Debug, PartialEq)]
-enum Coding {
+pub(super) enum Coding {
     Gzip,
     Deflate,
     Brotli,
@@ -83,7 +84,7 @@ pub(super) fn open(
 }
 
 /// The codings in the order in which they were applied; `None` if one is not known.
-fn codings(headers: &HeaderMap) -> Option<Vec<Coding>> {
+pub(super) fn codings(headers: &HeaderMap) -> Option<Vec<Coding>> {
     let mut codings = Vec::new();
     for value in headers.get_all(header::CONTENT_ENCODING) {
         for name in value.to_str().ok()?.split(',') {
@@ -103,30 +104,31 @@ fn codings(headers: &HeaderMap) -> Option<Vec<Coding>> {
 
 /// Fills `plain` with at most one byte more than `bytes_max`, up to the end or the first error.
 fn unpack(coding: Coding, packed: &[u8], bytes_max: usize, plain: &mut Vec<u8>) -> io::Result<()> {
+    let decoder = decoder(coding, packed, packed)?;
+    decoder.take(bytes_max as u64 + 1).read_to_end(plain)?;
+    Ok(())
+}
+
+/// Opens one coding of what `packed` reads, and `first` begins as.
+pub(super) fn decoder<'a>(
+    coding: Coding,
+    first: &[u8],
+    packed: impl BufRead + 'a,
+) -> io::Result<Box<dyn Read + 'a>> {
     /// What brotli reads at a time.
     const BROTLI_BUFFER_BYTES: usize = 4096;
 
-    let limit = bytes_max as u64 + 1;
-    match coding {
-        Coding::Gzip => flate2::bufread::MultiGzDecoder::new(packed)
-            .take(limit)
-            .read_to_end(plain),
-        Coding::Deflate if is_zlib(packed) => flate2::bufread::ZlibDecoder::new(packed)
-            .take(limit)
-            .read_to_end(plain),
-        Coding::Deflate => flate2::bufread::DeflateDecoder::new(packed)
-            .take(limit)
-            .read_to_end(plain),
-        Coding::Brotli => brotli::Decompressor::new(packed, BROTLI_BUFFER_BYTES)
-            .take(limit)
-            .read_to_end(plain),
+    Ok(match coding {
+        Coding::Gzip => Box::new(flate2::bufread::MultiGzDecoder::new(packed)),
+        Coding::Deflate if is_zlib(first) => Box::new(flate2::bufread::ZlibDecoder::new(packed)),
+        Coding::Deflate => Box::new(flate2::bufread::DeflateDecoder::new(packed)),
+        Coding::Brotli => Box::new(brotli::Decompressor::new(packed, BROTLI_BUFFER_BYTES)),
         Coding::Zstd => {
             let mut decoder = zstd::stream::read::Decoder::with_buffer(packed)?;
             decoder.window_log_max(ZSTD_WINDOW_LOG_MAX)?;
-            decoder.take(limit).read_to_end(plain)
+            Box::new(decoder)
         }
-    }
-    .map(|_| ())
+    })
 }
 
 /// Whether a zlib header (RFC 1950) stands before the deflate stream, as RFC 9110 asks; some

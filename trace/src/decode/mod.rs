@@ -7,6 +7,7 @@
 //! Whatever the bytes, nothing here panics or recurses, time is linear in the bytes kept, and
 //! a trace holds at most a few times what was kept and the cap on unpacking let through.
 
+mod arrival;
 mod attributes;
 mod body;
 mod content;
@@ -55,7 +56,7 @@ pub fn decode(exchange: &Exchange) -> (Trace, Vec<Defect>) {
     let mut spans = vec![spans::root(
         exchange, &request, &reading, &ending, &mut notes,
     )];
-    spans.extend(spans::upstream(exchange, &reading, &ending));
+    spans.extend(spans::upstream(exchange, reading, &ending));
     let mut trace = Trace {
         id: exchange.ids.trace_id,
         spans,

@@ -47,7 +47,10 @@ impl Ending {
             transport => transport,
         };
         let detail = match reason {
-            EndReason::Complete | EndReason::InBandError => said,
+            // An API's words may quote what was asked of it.
+            EndReason::Complete | EndReason::InBandError => {
+                said.filter(|_| exchange.plan.level == Level::Full)
+            }
             _ => exchange.outcome.error.as_deref(),
         };
         let detail = detail.filter(|detail| !detail.is_empty());
@@ -86,7 +89,7 @@ pub(super) fn root(
 ) -> Span {
     let ids = &exchange.ids;
     let join = exchange.plan.join;
-    let mut attributes = Attributes::default();
+    let mut attributes = Attributes::of_span();
     attributes.put("mlflow.spanType", reading.root_type);
     attributes.put_some("mlflow.spanInputs", reading.inputs.clone());
     attributes.put_some("mlflow.spanOutputs", reading.outputs.clone());
@@ -118,18 +121,18 @@ pub(super) fn root(
 }
 
 /// The upstream call; `None` where none was made.
-pub(super) fn upstream(exchange: &Exchange, reading: &Reading, ending: &Ending) -> Option<Span> {
+pub(super) fn upstream(exchange: &Exchange, reading: Reading, ending: &Ending) -> Option<Span> {
     let timing = &exchange.timing;
     let start = timing.upstream_start?;
-    let mut attributes = Attributes::default();
+    let mut attributes = Attributes::of_span();
     attributes.put("mlflow.spanType", reading.upstream_type);
     if let Some(format) = reading.message_format {
         let small = |text: &Text| text.as_bytes().len() <= CONVERSATION_BYTES_MAX;
         attributes.put("mlflow.message.format", format);
-        let inputs = reading.drawn_inputs.as_ref().or(reading.inputs.as_ref());
-        let outputs = reading.drawn_outputs.as_ref().or(reading.outputs.as_ref());
-        attributes.put_some("mlflow.spanInputs", inputs.cloned().filter(small));
-        attributes.put_some("mlflow.spanOutputs", outputs.cloned().filter(small));
+        let inputs = reading.drawn_inputs.or(reading.inputs);
+        let outputs = reading.drawn_outputs.or(reading.outputs);
+        attributes.put_some("mlflow.spanInputs", inputs.filter(small));
+        attributes.put_some("mlflow.spanOutputs", outputs.filter(small));
     }
     let first_byte = timing
         .first_byte
@@ -151,10 +154,10 @@ pub(super) fn upstream(exchange: &Exchange, reading: &Reading, ending: &Ending) 
         attributes.put("server.port", i64::from(address.port()));
     }
     attributes.put_some("error.type", ending.error_type.as_deref());
-    attributes.append(reading.shared.clone());
-    attributes.append(reading.upstream.clone());
+    attributes.append(reading.shared);
+    attributes.append(reading.upstream);
     let request = &exchange.request;
-    let name = reading.upstream_name.clone();
+    let name = reading.upstream_name;
     let name = name.unwrap_or_else(|| format!("{} {}", request.method, request.uri.path()));
     Some(Span {
         id: exchange.ids.upstream,

@@ -11,8 +11,9 @@ mod text;
 
 use std::sync::Arc;
 
+use hmac::{Hmac, Mac};
 use http::{HeaderName, header};
-use sha2::{Digest, Sha256};
+use sha2::Sha256;
 
 use crate::Trace;
 
@@ -219,26 +220,10 @@ impl Mask {
 
 /// The first 64 bits of an HMAC-SHA-256 (RFC 2104), in hex.
 fn keyed_hash(key: &[u8], value: &[u8]) -> String {
-    const BLOCK_BYTES: usize = 64;
-
-    let mut block = [0; BLOCK_BYTES];
-    let short: Vec<u8> = match key.len() {
-        0..=BLOCK_BYTES => key.to_vec(),
-        _ => Sha256::digest(key).to_vec(),
-    };
-    block
-        .iter_mut()
-        .zip(&short)
-        .for_each(|(to, from)| *to = *from);
-    let inner = Sha256::new()
-        .chain_update(block.map(|byte| byte ^ 0x36))
-        .chain_update(value)
-        .finalize();
-    let outer = Sha256::new()
-        .chain_update(block.map(|byte| byte ^ 0x5c))
-        .chain_update(inner)
-        .finalize();
-    hex::encode(outer.get(..8).unwrap_or_default())
+    let mut mac = Hmac::<Sha256>::new_from_slice(key).expect("HMAC takes a key of any length");
+    mac.update(value);
+    let code = mac.finalize().into_bytes();
+    hex::encode(code.get(..8).unwrap_or_default())
 }
 
 #[cfg(test)]

@@ -1,20 +1,18 @@
-//! One recorded exchange, and what its bodies say, read without anything of what is tested.
+//! A recorded exchange as the request path hands it over.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::io::Read;
-use std::path::PathBuf;
+mod recording;
+
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
-use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Version};
+use http::{HeaderMap, Method, StatusCode, Version};
 use offpath_trace::{
     Body, Chunk, EndReason, Exchange, Ids, KeptBecause, Level, Outcome, Plan, Request, Response,
     SpanId, Timing, TraceId,
 };
-use serde_json::Value as Json;
+
+pub(crate) use self::recording::{Recording, all};
 
 /// How a body is cut into chunks.
 #[derive(Clone, Copy, Debug)]
@@ -25,233 +23,52 @@ pub(crate) enum Chunking {
     Bytes(usize),
 }
 
-/// A recorded exchange.
-pub(crate) struct Cassette {
-    pub(crate) id: String,
-    pub(crate) wire: String,
-    pub(crate) kind: String,
-    pub(crate) usage: BTreeMap<&'static str, i64>,
-    method: String,
-    host: String,
-    path: String,
-    status: u16,
-    request: (HeaderMap, Vec<u8>),
-    response: (HeaderMap, Vec<u8>),
-}
-
-/// All of them; `None` where there are none.
-pub(crate) fn all() -> Option<Vec<Cassette>> {
-    let folder = match std::env::var_os("OFFPATH_CORPUS") {
-        Some(folder) => PathBuf::from(folder),
-        None => PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../shared/data/cassettes"),
-    };
-    let entries = std::fs::read_dir(folder).ok()?;
-    let mut files: Vec<_> = entries.map(|entry| entry.unwrap().path()).collect();
-    files.retain(|file| file.extension().is_some_and(|end| end == "jsonl"));
-    files.sort();
-    let lines = files
-        .iter()
-        .map(|file| std::fs::read_to_string(file).unwrap());
-    let all: Vec<_> = lines
-        .flat_map(|text| text.lines().map(Cassette::parse).collect::<Vec<_>>())
-        .collect();
-    assert!(!all.is_empty(), "the folder holds no recording");
-    Some(all)
-}
-
-impl Cassette {
-    fn parse(line: &str) -> Self {
-        let json: Json = serde_json::from_str(line).unwrap();
-        let text = |key: &str| json[key].as_str().unwrap_or_default().to_owned();
-        let bytes = |key: &str| STANDARD.decode(text(key)).unwrap();
-        let headers = |key: &str| {
-            let pairs = json[key].as_array().unwrap().iter();
-            let pair = |pair: &Json| {
-                let name: HeaderName = pair[0].as_str()?.parse().ok()?;
-                Some((name, HeaderValue::from_str(pair[1].as_str()?).ok()?))
-            };
-            pairs.filter_map(pair).collect::<HeaderMap>()
-        };
-        let names = [
-            "input",
-            "output",
-            "total",
-            "cache_read",
-            "cache_write",
-            "reasoning",
-        ];
-        let usage = names
-            .into_iter()
-            .filter_map(|name| Some((name, json["usage"].get(name)?.as_i64()?)));
-        Self {
-            id: text("id"),
-            wire: text("wire"),
-            kind: text("kind"),
-            usage: usage.collect(),
-            method: text("method"),
-            host: text("host"),
-            path: text("path"),
-            status: u16::try_from(json["status"].as_u64().unwrap()).unwrap(),
-            request: (headers("req_headers"), bytes("req_body_b64")),
-            response: (headers("resp_headers"), bytes("resp_body_b64")),
-        }
-    }
-
-    pub(crate) fn name(&self) -> String {
-        format!("{} {} {} {}", self.id, self.wire, self.kind, self.path)
-    }
-
-    /// The exchange as the request path hands it over.
-    pub(crate) fn exchange(&self, chunking: Chunking) -> Exchange {
-        let mut headers = self.request.0.clone();
-        headers.insert(http::header::HOST, self.host.parse().unwrap());
-        Exchange {
-            plan: Arc::new(plan()),
-            ids: Ids {
-                trace_id: TraceId::from_random(7),
-                root: SpanId::from_random(1),
-                upstream: SpanId::from_random(2),
-                parent: None,
-                caller: None,
-            },
-            kept: Some(KeptBecause::Ratio),
-            weight: Some(1.0),
-            request_id: self.id.clone().into(),
-            request: Request {
-                method: Method::from_bytes(self.method.as_bytes()).unwrap(),
-                uri: self.path.parse().unwrap(),
-                version: Version::HTTP_11,
-                headers,
-                tls: true,
-                client: None,
-                body: body(&self.request.1, chunking),
-            },
-            response: Some(Response {
-                status: StatusCode::from_u16(self.status).unwrap(),
-                headers: self.response.0.clone(),
-                from_upstream: true,
-                body: body(&self.response.1, chunking),
-                trailers: None,
-            }),
-            timing: timing(),
-            outcome: Outcome {
-                end: EndReason::Complete,
-                error: None,
-                upstream: None,
-            },
-            charge: None,
-        }
-    }
-
-    /// The models that the bodies and the path name.
-    pub(crate) fn models(&self) -> BTreeSet<String> {
-        let mut models = BTreeSet::new();
-        let answers = self.answers();
-        let asked: Option<Json> = serde_json::from_slice(&self.request.1).ok();
-        for json in answers.iter().chain(&asked) {
-            for at in [
-                "/model",
-                "/modelVersion",
-                "/response/model",
-                "/message/model",
-            ] {
-                let model = json.pointer(at).and_then(Json::as_str);
-                models.extend(model.map(str::to_owned));
-            }
-        }
-        let lists = self.wire == "openai.assistants" || self.wire.ends_with("rerank");
-        if lists || self.wire == "openai.images" {
-            models.clear();
-        }
-        models
-    }
-
-    /// Whatever the body calls a reason to end.
-    pub(crate) fn finish_reasons(&self) -> BTreeSet<String> {
-        let mut reasons = BTreeSet::new();
-        for json in self.answers() {
-            find_reasons(&json, &mut reasons);
-        }
-        if self.wire == "openai.assistants" {
-            reasons.clear();
-        }
-        reasons
-    }
-
-    /// The JSON values of the response, whatever frames them.
-    fn answers(&self) -> Vec<Json> {
-        let mut plain = self.response.1.clone();
-        let coding = self.response.0.get(http::header::CONTENT_ENCODING);
-        if coding.is_some_and(|coding| coding == "gzip") {
-            plain.clear();
-            let mut packed = flate2::bufread::MultiGzDecoder::new(self.response.1.as_slice());
-            packed.read_to_end(&mut plain).unwrap();
-        }
-        if self.kind == "eventstream" {
-            return frames(&plain);
-        }
-        if let Ok(json) = serde_json::from_slice(&plain) {
-            return vec![json];
-        }
-        let text = String::from_utf8_lossy(&plain).into_owned();
-        let data = text
-            .lines()
-            .map(|line| line.strip_prefix("data:").unwrap_or(line));
-        data.filter_map(|data| serde_json::from_str(data).ok())
-            .collect()
+/// The exchange that was recorded.
+pub(crate) fn exchange(recording: &Recording, chunking: Chunking) -> Exchange {
+    let mut headers = fields(&recording.request_fields);
+    headers.insert(http::header::HOST, recording.host.parse().unwrap());
+    Exchange {
+        plan: Arc::new(plan()),
+        ids: Ids {
+            trace_id: TraceId::from_random(7),
+            root: SpanId::from_random(1),
+            upstream: SpanId::from_random(2),
+            parent: None,
+            caller: None,
+        },
+        kept: Some(KeptBecause::Ratio),
+        weight: Some(1.0),
+        request_id: recording.id.clone().into(),
+        request: Request {
+            method: Method::from_bytes(recording.method.as_bytes()).unwrap(),
+            uri: recording.path.parse().unwrap(),
+            version: Version::HTTP_11,
+            headers,
+            tls: true,
+            client: None,
+            body: body(&recording.request, chunking),
+        },
+        response: Some(Response {
+            status: StatusCode::from_u16(recording.status).unwrap(),
+            headers: fields(&recording.response_fields),
+            from_upstream: true,
+            body: body(&recording.response, chunking),
+            trailers: None,
+        }),
+        timing: timing(),
+        outcome: Outcome {
+            end: EndReason::Complete,
+            error: None,
+            upstream: None,
+        },
+        charge: None,
     }
 }
 
-/// The payloads of Amazon's frames, and what they wrap.
-fn frames(mut rest: &[u8]) -> Vec<Json> {
-    let mut all = Vec::new();
-    while rest.len() >= 16 {
-        let number = |at: usize| u32::from_be_bytes(rest[at..at + 4].try_into().unwrap()) as usize;
-        let (total, headers) = (number(0), number(4));
-        let payload: Json = serde_json::from_slice(&rest[12 + headers..total - 4]).unwrap();
-        if let Some(wrapped) = payload.get("bytes").and_then(Json::as_str) {
-            all.push(serde_json::from_slice(&STANDARD.decode(wrapped).unwrap()).unwrap());
-        }
-        all.push(payload);
-        rest = &rest[total..];
-    }
-    all
-}
-
-fn find_reasons(json: &Json, reasons: &mut BTreeSet<String>) {
-    const KEYS: [&str; 6] = [
-        "finish_reason",
-        "finishReason",
-        "stop_reason",
-        "stopReason",
-        "done_reason",
-        "completionReason",
-    ];
-    match json {
-        Json::Object(members) => {
-            for (key, value) in members {
-                let value = value.get("reason").unwrap_or(value);
-                match value.as_str() {
-                    Some(reason) if KEYS.contains(&key.as_str()) && !reason.is_empty() => {
-                        reasons.insert(reason.to_owned());
-                    }
-                    _ => find_reasons(value, reasons),
-                }
-            }
-            let is_response = members
-                .get("object")
-                .is_some_and(|object| object == "response");
-            let status = members.get("status").and_then(Json::as_str);
-            let details = json
-                .pointer("/incomplete_details/reason")
-                .and_then(Json::as_str);
-            if is_response && status != Some("in_progress") && status != Some("queued") {
-                reasons.extend(details.or(status).map(str::to_owned));
-            }
-        }
-        Json::Array(list) => list.iter().for_each(|json| find_reasons(json, reasons)),
-        _ => {}
-    }
+/// Those that are fields.
+fn fields(pairs: &[(String, String)]) -> HeaderMap {
+    let field = |(name, value): &(String, String)| Some((name.parse().ok()?, value.parse().ok()?));
+    pairs.iter().filter_map(field).collect()
 }
 
 fn plan() -> Plan {

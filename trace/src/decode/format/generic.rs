@@ -15,7 +15,7 @@ pub(super) fn read(
 ) -> Reading {
     let mut reading = Reading::of_request(exchange, request, None, notes);
     reading.outputs = content::of(response, &exchange.plan, None, notes);
-    llm::put_hints(response, &mut reading);
+    llm::put_hints(exchange, request, response, &mut reading);
     reading
 }
 

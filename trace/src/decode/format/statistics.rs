@@ -3,7 +3,7 @@
 
 use std::fmt::Write;
 
-use crate::decode::json::{Kind, Raw, quoted};
+use crate::decode::json::{Cell, Kind, Raw, quoted};
 
 /// Lists in lists are looked into this deep: a tensor's axes.
 const AXES_MAX: u8 = 16;
@@ -26,6 +26,14 @@ impl Statistic {
     /// Adds a value of JSON; of a list, all that is in it.
     pub(super) fn add(&mut self, value: Raw<'_>) {
         self.add_within(value, 0);
+    }
+
+    /// Adds an element of a row.
+    pub(super) fn add_cell(&mut self, cell: Cell<'_>) {
+        match cell {
+            Cell::Number(number) => self.add_number(number),
+            Cell::Other(value) => self.add(value),
+        }
     }
 
     /// Adds a cell of CSV.
@@ -63,8 +71,11 @@ impl Statistic {
         match value.kind() {
             Kind::Null => self.add_missing(),
             Kind::Array if depth < AXES_MAX => {
-                for value in value.elements() {
-                    self.add_within(value, depth + 1);
+                for cell in value.cells() {
+                    match cell {
+                        Cell::Number(number) => self.add_number(number),
+                        Cell::Other(value) => self.add_within(value, depth + 1),
+                    }
                 }
             }
             Kind::Number => match value.float() {

@@ -3,6 +3,7 @@
 //! No recursion and no allocation per value, so neither depth nor size of a hostile body costs
 //! more than one pass over it. Works on bytes; whoever holds text has checked that it is UTF-8.
 
+mod number;
 mod outline;
 mod raw;
 mod rows;
@@ -12,7 +13,7 @@ mod walk;
 mod write;
 
 pub(crate) use outline::{Member, Outline};
-pub(crate) use raw::{Kind, Raw};
+pub(crate) use raw::{Cell, Kind, Raw};
 #[cfg(test)]
 pub(crate) use scan::document;
 pub(crate) use scan::{Fault, is_document, is_harmless};

@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 
+use super::number;
 use super::scan::{self, Seen};
 use super::token;
 
@@ -10,6 +11,15 @@ use super::token;
 /// Looking into a value that is not well formed finds what stands before the fault.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Raw<'a>(pub(crate) &'a [u8]);
+
+/// An element of an array.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum Cell<'a> {
+    /// A number of a few digits.
+    Number(f64),
+    /// Anything else, other numbers too.
+    Other(Raw<'a>),
+}
 
 /// What a value is, by its first byte.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -61,6 +71,21 @@ impl<'a> Raw<'a> {
         std::iter::from_fn(move || {
             let at = rest.next()?;
             rest.value(at)
+        })
+    }
+
+    /// The same, with plain numbers read on the way.
+    pub(crate) fn cells(self) -> impl Iterator<Item = Cell<'a>> {
+        let mut rest = Walk::new(self.0, b'[');
+        std::iter::from_fn(move || {
+            let at = rest.next()?;
+            match number::decimal(rest.bytes, at) {
+                Some((number, end)) => {
+                    rest.at = end;
+                    Some(Cell::Number(number))
+                }
+                None => rest.value(at).map(Cell::Other),
+            }
         })
     }
 
@@ -176,6 +201,17 @@ mod tests {
         assert_eq!(elements, [b"2".as_slice(), b"\"x\"", b"null"]);
         assert_eq!(raw.elements().count(), 0);
         assert_eq!(Raw(b"[]").elements().count(), 0);
+    }
+
+    #[test]
+    fn cells_are_the_elements() {
+        let raw = Raw(br#"[ 1 , -2.5,"x",1e3, [4], 5]"#);
+        let other = |text: &'static str| Cell::Other(Raw(text.as_bytes()));
+        let (one, less, five) = (Cell::Number(1.0), Cell::Number(-2.5), Cell::Number(5.0));
+        let expect = [one, less, other("\"x\""), other("1e3"), other("[4]"), five];
+        assert_eq!(raw.cells().collect::<Vec<_>>(), expect);
+        assert_eq!(Raw(b"[1, 2").cells().count(), 2);
+        assert_eq!(Raw(b"{}").cells().count(), 0);
     }
 
     #[test]

@@ -4,8 +4,9 @@
 //! server is Python, whose `json` raises something other than a decode error, and so refuses a
 //! whole batch, when nesting nears 1,000 or an integer passes 4,300 digits.
 
+use super::number::number;
 use super::rows;
-use super::token::{literal, number, string};
+use super::token::{literal, string};
 
 /// Deeper nesting than this is a fault. Real bodies stay below 30.
 pub(crate) const DEPTH_MAX: u32 = 128;

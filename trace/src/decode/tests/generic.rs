@@ -155,3 +155,13 @@ fn metadata_holds_no_content() {
     );
     assert!(!format!("{:?}", decoded.trace).contains(secret));
 }
+
+#[test]
+fn an_api_that_is_kept_as_it_is_names_its_model() {
+    let asked = |path: &str| {
+        let decoded = Decoded::of(&exchange(path, r#"{"model":"m","query":"q"}"#, "{}"));
+        ["gen_ai.request.model", "mlflow.llm.model"].map(|key| decoded.upstream(key))
+    };
+    assert_eq!(asked("/v2/rerank"), ["m", "m"]);
+    assert_eq!(asked("/v1/cars"), ["-", "-"]);
+}

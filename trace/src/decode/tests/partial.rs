@@ -192,8 +192,11 @@ fn the_manual_names_tests_that_there_are() {
         include_str!("scoring.rs"),
         include_str!("secrets.rs"),
         include_str!("spans.rs"),
+        include_str!("../arrival.rs"),
         include_str!("../media.rs"),
         include_str!("../../../tests/corpus.rs"),
+        include_str!("../../../../tests/tests/corpus.rs"),
+        include_str!("../../../../tests/tests/secrets.rs"),
     ];
     let mut named = 0;
     for name in manual.split('`').skip(1).step_by(2) {

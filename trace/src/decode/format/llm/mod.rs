@@ -20,6 +20,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
+use crate::decode::arrival;
 use crate::decode::body::{Document, Shape};
 use crate::decode::content;
 use crate::decode::defect::{Defect, Notes};
@@ -38,6 +39,17 @@ pub(super) use self::stream::Piece;
 
 /// Choices beyond this many are not kept apart: OpenAI allows 128.
 pub(super) const CHOICES_MAX: usize = 128;
+
+/// Paths of APIs that are kept as they are, whose requests name a model. Elsewhere a member `model` may
+/// be a car's.
+const MODEL_PATHS: [&str; 6] = [
+    "/assistants",
+    "/audio/speech",
+    "/images/generations",
+    "/moderations",
+    "/rerank",
+    "/runs",
+];
 
 /// One API of a language model.
 pub(super) struct Api {
@@ -119,8 +131,20 @@ pub(super) fn read(
     reading
 }
 
-/// What an exchange of an unknown API tells all the same: who answered, and what it counted.
-pub(super) fn put_hints(response: &Document, reading: &mut Reading) {
+/// What an exchange of an API that is kept as it is tells all the same: who was asked, where the path
+/// says that a model was, who answered, and what it counted.
+pub(super) fn put_hints(
+    exchange: &Exchange,
+    request: &Document,
+    response: &Document,
+    reading: &mut Reading,
+) {
+    let path = exchange.request.uri.path();
+    let asked = MODEL_PATHS.iter().any(|end| path.ends_with(end));
+    let asked = asked.then(|| Fields::of(request)).and_then(|fields| {
+        let model = fields.get("model")?;
+        names::name(model)
+    });
     let mut usage = None;
     let mut model = None;
     let mut look = |fields: &Fields<'_>| {
@@ -140,13 +164,13 @@ pub(super) fn put_hints(response: &Document, reading: &mut Reading) {
     } else if response.outline().is_some() {
         look(&Fields::of(response));
     }
+    let put = &mut reading.upstream;
     if let Some(usage) = usage {
-        usage.put(&mut reading.upstream);
-        reading
-            .upstream
-            .put_some("gen_ai.response.model", model.as_deref());
-        reading.upstream.put_some("mlflow.llm.model", model);
+        usage.put(put);
     }
+    put.put_some("gen_ai.request.model", asked.as_deref());
+    put.put_some("gen_ai.response.model", model.as_deref());
+    put.put_some("mlflow.llm.model", model.or(asked));
 }
 
 /// What a refusal says of itself, whatever API it is of; `None` where the status is no refusal's.
@@ -240,15 +264,11 @@ fn draw(
     }
 }
 
-/// When the byte before `end` of an unpacked body passed. Of a packed body no one knows.
+/// When the byte before `end` of the document passed.
 fn arrival(exchange: &Exchange, response: &Document, end: usize) -> Option<Duration> {
-    let mut left = response.plain_from?.saturating_add(end);
-    let body = &exchange.response.as_ref()?.body;
-    body.chunks.iter().find_map(|chunk| {
-        let within = left <= chunk.bytes.len();
-        left = left.saturating_sub(chunk.bytes.len());
-        within.then_some(chunk.at)
-    })
+    let end = response.plain_from?.saturating_add(end);
+    let answer = exchange.response.as_ref()?;
+    arrival::of(&answer.headers, &answer.body, end)
 }
 
 /// The time to the first piece with content, and how fast the rest came: the tokens that the

@@ -4,10 +4,10 @@
 //! local model as OpenAI's, and without one MLflow's cost table looks for the model's name among
 //! all providers, so where nothing names the provider there is none.
 
-use http::HeaderMap;
+use http::{HeaderMap, HeaderName};
 
+use crate::Exchange;
 use crate::decode::url;
-use crate::{Exchange, Request};
 
 /// A provider, in two vocabularies.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -62,15 +62,33 @@ const BY_HOST: [(&str, Provider); 24] = [
 ];
 
 /// By a response header that no one else sends.
-const BY_HEADER: [(&str, Provider); 5] = [
+static BY_HEADER: [(HeaderName, Provider); 5] = [
     (
-        "anthropic-ratelimit-requests-limit",
+        HeaderName::from_static("anthropic-ratelimit-requests-limit"),
         named("anthropic", "anthropic"),
     ),
-    ("openai-version", named("openai", "openai")),
-    ("x-groq-region", named("groq", "groq")),
-    ("mistral-correlation-id", named("mistral_ai", "mistral")),
-    ("x-ds-trace-id", named("deepseek", "deepseek")),
+    (
+        HeaderName::from_static("openai-version"),
+        named("openai", "openai"),
+    ),
+    (
+        HeaderName::from_static("x-groq-region"),
+        named("groq", "groq"),
+    ),
+    (
+        HeaderName::from_static("mistral-correlation-id"),
+        named("mistral_ai", "mistral"),
+    ),
+    (
+        HeaderName::from_static("x-ds-trace-id"),
+        named("deepseek", "deepseek"),
+    ),
+];
+
+/// The same of Bedrock, whatever stands before it.
+static BEDROCK: [HeaderName; 2] = [
+    HeaderName::from_static("x-amzn-bedrock-invocation-latency"),
+    HeaderName::from_static("x-amzn-bedrock-input-token-count"),
 ];
 
 const fn named(otel: &'static str, mlflow: &'static str) -> Provider {
@@ -79,16 +97,16 @@ const fn named(otel: &'static str, mlflow: &'static str) -> Provider {
 
 /// Who answered, if the host, the path or the response says so.
 pub(super) fn of(exchange: &Exchange) -> Option<Provider> {
+    let host = url::server(&exchange.request).map(|(host, _)| host.to_ascii_lowercase());
+    let host = host.as_deref().unwrap_or_default();
     let headers = exchange.response.as_ref().map(|response| &response.headers);
-    by_host(&exchange.request)
-        .or_else(|| bedrock(exchange))
+    by_host(host)
+        .or_else(|| bedrock(host, headers))
         .or_else(|| by_path(exchange.request.uri.path()))
         .or_else(|| headers.and_then(by_header))
 }
 
-fn by_host(request: &Request) -> Option<Provider> {
-    let (host, _) = url::server(request)?;
-    let host = host.to_ascii_lowercase();
+fn by_host(host: &str) -> Option<Provider> {
     let fits = |name: &str| match name.as_bytes() {
         [b'.' | b'-', ..] => host.ends_with(name),
         _ => host == name,
@@ -99,17 +117,10 @@ fn by_host(request: &Request) -> Option<Provider> {
 }
 
 /// Bedrock's hosts name a region, and its responses what they cost.
-fn bedrock(exchange: &Exchange) -> Option<Provider> {
-    let host = url::server(&exchange.request).map(|(host, _)| host.to_ascii_lowercase());
-    let named_so = host.is_some_and(|host| {
-        host.starts_with("bedrock-runtime") && host.ends_with(".amazonaws.com")
-    });
-    let counted = exchange.response.as_ref().is_some_and(|response| {
-        let headers = &response.headers;
-        headers.contains_key("x-amzn-bedrock-invocation-latency")
-            || headers.contains_key("x-amzn-bedrock-input-token-count")
-    });
-    (named_so || counted).then(|| named("aws.bedrock", "bedrock"))
+fn bedrock(host: &str, headers: Option<&HeaderMap>) -> Option<Provider> {
+    let named_so = host.starts_with("bedrock-runtime") && host.ends_with(".amazonaws.com");
+    let counts = |headers: &HeaderMap| BEDROCK.iter().any(|name| headers.contains_key(name));
+    (named_so || headers.is_some_and(counts)).then(|| named("aws.bedrock", "bedrock"))
 }
 
 fn by_path(path: &str) -> Option<Provider> {
@@ -125,5 +136,5 @@ fn by_path(path: &str) -> Option<Provider> {
 fn by_header(headers: &HeaderMap) -> Option<Provider> {
     BY_HEADER
         .iter()
-        .find_map(|(name, provider)| headers.contains_key(*name).then_some(*provider))
+        .find_map(|(name, provider)| headers.contains_key(name).then_some(*provider))
 }

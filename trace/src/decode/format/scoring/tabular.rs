@@ -62,9 +62,9 @@ fn of_rows(list: Raw<'_>) -> Vec<Statistic> {
     for row in list.elements() {
         match row.kind() {
             Kind::Array => {
-                for (at, cell) in row.elements().enumerate().take(COLUMNS_MAX) {
+                for (at, cell) in row.cells().enumerate().take(COLUMNS_MAX) {
                     if let Some(like) = column(&mut columns, at, COLUMNS_MAX) {
-                        like.add(cell);
+                        like.add_cell(cell);
                     }
                 }
             }
