@@ -155,6 +155,10 @@ pub(super) fn refusal(exchange: &Exchange, response: &Document) -> Option<String
     if answer.status.as_u16() < 400 {
         return None;
     }
+    let kind = response.content_type.as_deref().unwrap_or_default();
+    if matches!(response.shape, Shape::Text) && kind.starts_with("text/plain") {
+        return answer::refusal_in_text(exchange, response.text().as_str());
+    }
     answer::refusal(exchange, &Fields::of(response))
 }
 
