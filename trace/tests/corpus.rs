@@ -11,6 +11,7 @@
 )]
 
 mod cassette;
+mod servers;
 
 use std::collections::BTreeMap;
 

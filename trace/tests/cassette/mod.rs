@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::Read;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
@@ -37,6 +37,7 @@ pub(crate) struct Cassette {
     status: u16,
     request: (HeaderMap, Vec<u8>),
     response: (HeaderMap, Vec<u8>),
+    trailers: HeaderMap,
 }
 
 /// All of them; `None` where there are none.
@@ -49,23 +50,28 @@ pub(crate) fn all() -> Option<Vec<Cassette>> {
     let mut files: Vec<_> = entries.map(|entry| entry.unwrap().path()).collect();
     files.retain(|file| file.extension().is_some_and(|end| end == "jsonl"));
     files.sort();
-    let lines = files
-        .iter()
-        .map(|file| std::fs::read_to_string(file).unwrap());
-    let all: Vec<_> = lines
-        .flat_map(|text| text.lines().map(Cassette::parse).collect::<Vec<_>>())
-        .collect();
+    let all: Vec<_> = files.iter().flat_map(|file| read(file)).collect();
     assert!(!all.is_empty(), "the folder holds no recording");
     Some(all)
+}
+
+/// Those of one file, a line each.
+pub(crate) fn read(file: &Path) -> Vec<Cassette> {
+    let text = std::fs::read_to_string(file).unwrap();
+    text.lines().map(Cassette::parse).collect()
 }
 
 impl Cassette {
     fn parse(line: &str) -> Self {
         let json: Json = serde_json::from_str(line).unwrap();
         let text = |key: &str| json[key].as_str().unwrap_or_default().to_owned();
-        let bytes = |key: &str| STANDARD.decode(text(key)).unwrap();
+        // A body that is text may stand as it is.
+        let bytes = |key: &str| match json[key].as_str() {
+            Some(plain) => plain.into(),
+            None => STANDARD.decode(text(&format!("{key}_b64"))).unwrap(),
+        };
         let headers = |key: &str| {
-            let pairs = json[key].as_array().unwrap().iter();
+            let pairs = json[key].as_array().into_iter().flatten();
             let pair = |pair: &Json| {
                 let name: HeaderName = pair[0].as_str()?.parse().ok()?;
                 Some((name, HeaderValue::from_str(pair[1].as_str()?).ok()?))
@@ -92,8 +98,9 @@ impl Cassette {
             host: text("host"),
             path: text("path"),
             status: u16::try_from(json["status"].as_u64().unwrap()).unwrap(),
-            request: (headers("req_headers"), bytes("req_body_b64")),
-            response: (headers("resp_headers"), bytes("resp_body_b64")),
+            request: (headers("req_headers"), bytes("req_body")),
+            response: (headers("resp_headers"), bytes("resp_body")),
+            trailers: headers("resp_trailers"),
         }
     }
 
@@ -131,7 +138,7 @@ impl Cassette {
                 headers: self.response.0.clone(),
                 from_upstream: true,
                 body: body(&self.response.1, chunking),
-                trailers: None,
+                trailers: (!self.trailers.is_empty()).then(|| self.trailers.clone()),
             }),
             timing: timing(),
             outcome: Outcome {
