@@ -194,6 +194,7 @@ fn the_manual_names_tests_that_there_are() {
         include_str!("spans.rs"),
         include_str!("../media.rs"),
         include_str!("../../../tests/corpus.rs"),
+        include_str!("../../../tests/servers/mod.rs"),
     ];
     let mut named = 0;
     for name in manual.split('`').skip(1).step_by(2) {
