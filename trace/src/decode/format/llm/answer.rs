@@ -98,6 +98,10 @@ impl Answer {
         if let Some(provider) = provider::of(exchange) {
             put.put("gen_ai.provider.name", provider.otel);
             put.put("mlflow.llm.provider", provider.mlflow);
+            // Its thoughts, and its tool calls that have no type, MLflow's page draws as its own alone.
+            if provider.mlflow == "mistral" && reading.message_format == Some("openai") {
+                reading.message_format = Some("mistral");
+            }
         }
         reading.in_band_error = self.error;
     }
