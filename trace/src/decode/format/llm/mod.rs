@@ -10,6 +10,7 @@ mod answer;
 mod latest;
 mod members;
 mod names;
+mod parts;
 mod provider;
 mod request;
 pub(super) mod stream;
