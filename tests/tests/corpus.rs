@@ -8,6 +8,7 @@
 )]
 
 #[path = "../../trace/tests/cassette/recording.rs"]
+#[expect(dead_code, reason = "these recordings hold no trailers")]
 mod recording;
 
 use std::collections::BTreeMap;

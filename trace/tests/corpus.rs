@@ -8,6 +8,7 @@
 )]
 
 mod cassette;
+mod servers;
 
 use std::collections::BTreeMap;
 

@@ -93,6 +93,10 @@ pub(super) fn root(
     attributes.put("mlflow.spanType", reading.root_type);
     attributes.put_some("mlflow.spanInputs", reading.inputs.clone());
     attributes.put_some("mlflow.spanOutputs", reading.outputs.clone());
+    // The page opens on this span, and draws it where the bodies themselves are what it can draw.
+    let as_it_came = reading.drawn_inputs.is_none() && reading.drawn_outputs.is_none();
+    let format = reading.message_format.filter(|_| as_it_came);
+    attributes.put_some("mlflow.message.format", format);
     put_own(&mut attributes, exchange, ending, notes);
     let first_content = reading.first_content.map(milliseconds);
     attributes.put_some("offpath.first_content_ms", first_content);

@@ -12,7 +12,7 @@ use offpath_trace::{
     SpanId, Timing, TraceId,
 };
 
-pub(crate) use self::recording::{Recording, all};
+pub(crate) use self::recording::{Recording, all, read};
 
 /// How a body is cut into chunks.
 #[derive(Clone, Copy, Debug)]
@@ -53,7 +53,7 @@ pub(crate) fn exchange(recording: &Recording, chunking: Chunking) -> Exchange {
             headers: fields(&recording.response_fields),
             from_upstream: true,
             body: body(&recording.response, chunking),
-            trailers: None,
+            trailers: (!recording.trailers.is_empty()).then(|| fields(&recording.trailers)),
         }),
         timing: timing(),
         outcome: Outcome {

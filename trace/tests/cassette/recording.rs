@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::Read;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -32,6 +32,7 @@ pub(crate) struct Recording {
     pub(crate) request: Vec<u8>,
     pub(crate) response_fields: Vec<(String, String)>,
     pub(crate) response: Vec<u8>,
+    pub(crate) trailers: Vec<(String, String)>,
 }
 
 /// All of them; `None` where there are none.
@@ -44,23 +45,28 @@ pub(crate) fn all() -> Option<Vec<Recording>> {
     let mut files: Vec<_> = entries.map(|entry| entry.unwrap().path()).collect();
     files.retain(|file| file.extension().is_some_and(|end| end == "jsonl"));
     files.sort();
-    let lines = files
-        .iter()
-        .map(|file| std::fs::read_to_string(file).unwrap());
-    let all: Vec<_> = lines
-        .flat_map(|text| text.lines().map(Recording::parse).collect::<Vec<_>>())
-        .collect();
+    let all: Vec<_> = files.iter().flat_map(|file| read(file)).collect();
     assert!(!all.is_empty(), "the folder holds no recording");
     Some(all)
+}
+
+/// Those of one file, a line each.
+pub(crate) fn read(file: &Path) -> Vec<Recording> {
+    let text = std::fs::read_to_string(file).unwrap();
+    text.lines().map(Recording::parse).collect()
 }
 
 impl Recording {
     fn parse(line: &str) -> Self {
         let json: Json = serde_json::from_str(line).unwrap();
         let text = |key: &str| json[key].as_str().unwrap_or_default().to_owned();
-        let bytes = |key: &str| STANDARD.decode(text(key)).unwrap();
+        // A body that is text may stand as it is.
+        let bytes = |key: &str| match json[key].as_str() {
+            Some(plain) => plain.into(),
+            None => STANDARD.decode(text(&format!("{key}_b64"))).unwrap(),
+        };
         let fields = |key: &str| {
-            let pairs = json[key].as_array().unwrap().iter();
+            let pairs = json[key].as_array().into_iter().flatten();
             let text = |pair: &Json, at: usize| pair[at].as_str().unwrap().to_owned();
             pairs.map(|pair| (text(pair, 0), text(pair, 1))).collect()
         };
@@ -86,9 +92,10 @@ impl Recording {
             path: text("path"),
             status: u16::try_from(json["status"].as_u64().unwrap()).unwrap(),
             request_fields: fields("req_headers"),
-            request: bytes("req_body_b64"),
+            request: bytes("req_body"),
             response_fields: fields("resp_headers"),
-            response: bytes("resp_body_b64"),
+            response: bytes("resp_body"),
+            trailers: fields("resp_trailers"),
         }
     }
 
@@ -134,7 +141,7 @@ impl Recording {
     }
 
     /// The models that the bodies and the path name.
-    fn models(&self) -> BTreeSet<String> {
+    pub(crate) fn models(&self) -> BTreeSet<String> {
         let mut models = BTreeSet::new();
         let answers = self.answers();
         let asked: Option<Json> = serde_json::from_slice(&self.request).ok();
@@ -157,7 +164,7 @@ impl Recording {
     }
 
     /// Whatever the body calls a reason to end.
-    fn finish_reasons(&self) -> BTreeSet<String> {
+    pub(crate) fn finish_reasons(&self) -> BTreeSet<String> {
         let mut reasons = BTreeSet::new();
         for json in self.answers() {
             find_reasons(&json, &mut reasons);

@@ -1,5 +1,5 @@
-//! APIs whose streams are answers in a row, each with more of the text: Ollama, and what
-//! Bedrock passes on of models with APIs of their own.
+//! APIs whose streams are answers in a row, each with more of the text: Ollama, llama.cpp's own,
+//! and what Bedrock passes on of models with APIs of their own.
 
 use crate::decode::body::Document;
 use crate::decode::defect::Notes;
@@ -33,8 +33,9 @@ pub(super) const PROMPT: Api = Api {
 };
 
 /// What says of a piece that it is the last, where it is there and neither `null` nor `false`.
-const LAST: [&str; 8] = [
+const LAST: [&str; 9] = [
     "done",
+    "stop",
     "stop_reason",
     "stopReason",
     "finish_reason",
@@ -83,6 +84,7 @@ fn text(answered: &Fields<'_>) -> Option<Vec<u8>> {
         "outputText",
         "generated_text",
         "text",
+        "content",
     ];
     let text = first(answered, &direct).or_else(|| {
         let one = |list, key| answered.get(list)?.elements().next()?.get(key);

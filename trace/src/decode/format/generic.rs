@@ -7,6 +7,9 @@ use crate::{Exchange, Level, Request, Text};
 
 use super::{Reading, llm};
 
+/// Paths whose answers count tokens that nobody has used.
+const COUNTING: [&str; 3] = ["/count_tokens", ":countTokens", "/responses/input_tokens"];
+
 pub(super) fn read(
     exchange: &Exchange,
     request: &Document,
@@ -15,7 +18,11 @@ pub(super) fn read(
 ) -> Reading {
     let mut reading = Reading::of_request(exchange, request, None, notes);
     reading.outputs = content::of(response, &exchange.plan, None, notes);
-    llm::put_hints(exchange, request, response, &mut reading);
+    reading.in_band_error = llm::refusal(exchange, response);
+    let path = exchange.request.uri.path();
+    if !COUNTING.iter().any(|end| path.ends_with(end)) {
+        llm::put_hints(exchange, request, response, &mut reading);
+    }
     reading
 }
 

@@ -12,7 +12,7 @@ use crate::decode::{text, url};
 use crate::{Exchange, Text};
 
 use super::frame::{Frame, INPUT, OUTPUT};
-use super::llm::{Fields, push_member};
+use super::llm::{self, Fields, push_member};
 use super::statistics::Statistic;
 use super::{Reading, full};
 
@@ -81,6 +81,8 @@ pub(super) fn read(
         true => text::cut(&words, NAME_BYTES_MAX).to_owned(),
         false => String::new(),
     });
+    let refusal = || llm::refusal(exchange, response);
+    reading.in_band_error = reading.in_band_error.take().or_else(refusal);
     reading
 }
 
@@ -142,6 +144,14 @@ fn like(tensor: Raw<'_>, kind: &str, rest: &mut &[u8]) -> Statistic {
             |[one]| f64::from(i8::from_le_bytes([one])),
             &mut like,
         ),
+        "FP16" => each(values, half, &mut like),
+        // The upper half of a single.
+        "BF16" => each(
+            values,
+            |[low, high]| f64::from(f32::from_le_bytes([0, 0, low, high])),
+            &mut like,
+        ),
+        "BYTES" => strings(values, &mut like),
         "UINT8" | "BOOL" => each(values, |[one]| f64::from(one), &mut like),
         "INT16" => each(values, |two| f64::from(i16::from_le_bytes(two)), &mut like),
         "UINT16" => each(values, |two| f64::from(u16::from_le_bytes(two)), &mut like),
@@ -157,7 +167,6 @@ fn like(tensor: Raw<'_>, kind: &str, rest: &mut &[u8]) -> Statistic {
         ),
         "INT64" => each(values, |eight| i64::from_le_bytes(eight) as f64, &mut like),
         "UINT64" => each(values, |eight| u64::from_le_bytes(eight) as f64, &mut like),
-        // Half floats and strings are not looked at.
         _ => {}
     }
     like
@@ -168,6 +177,33 @@ fn each<const N: usize>(values: &[u8], number: impl Fn([u8; N]) -> f64, like: &m
     let (values, _) = values.as_chunks::<N>();
     for value in values {
         like.add_number(number(*value));
+    }
+}
+
+/// IEEE 754's binary16, lowest byte first.
+fn half(bytes: [u8; 2]) -> f64 {
+    /// The distance of the smallest numbers from each other: 2^-24.
+    const STEP: f64 = 1.0 / 16_777_216.0;
+
+    let bits = u32::from(u16::from_le_bytes(bytes));
+    let (sign, exponent, fraction) = (bits >> 15 << 31, bits >> 10 & 0x1f, bits & 0x3ff);
+    let single = |exponent: u32| f64::from(f32::from_bits(sign | exponent << 23 | fraction << 13));
+    match exponent {
+        0 => f64::from(fraction) * STEP * if sign == 0 { 1.0 } else { -1.0 },
+        31 => single(255),
+        // A single's exponent is counted from 127, this one's from 15.
+        _ => single(exponent + 112),
+    }
+}
+
+/// Counts strings, each after its length in four bytes.
+fn strings(mut values: &[u8], like: &mut Statistic) {
+    while let Some((len, rest)) = values.split_first_chunk() {
+        let Some(rest) = rest.get(u32::from_le_bytes(*len) as usize..) else {
+            return;
+        };
+        like.add_other();
+        values = rest;
     }
 }
 

@@ -49,9 +49,10 @@ enum Format {
 }
 
 /// APIs by how the path ends. Where several fit, the first is meant.
-const PATHS: [(&str, &Api); 18] = [
+const PATHS: [(&str, &Api); 19] = [
     ("/chat/completions", &chat::CHAT),
     ("/completions", &chat::TEXT),
+    ("/completion", &answers::PROMPT),
     ("/responses", &responses::API),
     ("/v1/messages", &messages::API),
     (":rawPredict", &messages::API),
@@ -161,7 +162,9 @@ impl Format {
         if path.ends_with("/infer") || request.tail.is_some() || tensors() {
             return Self::Infer;
         }
-        if path.ends_with("/invocations") || scoring::KEYS.iter().any(|key| has(key)) {
+        let scores = ["/invocations", ":predict"];
+        if scores.iter().any(|end| path.ends_with(end)) || scoring::KEYS.iter().any(|key| has(key))
+        {
             return Self::Scoring;
         }
         Self::Generic

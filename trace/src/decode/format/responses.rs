@@ -81,6 +81,8 @@ struct Response {
 #[derive(Debug)]
 struct Item {
     index: i64,
+    /// What events call it that have no index, as llama.cpp's.
+    id: Vec<u8>,
     /// As it was added, and then as it was done.
     raw: Vec<u8>,
     done: bool,
@@ -143,11 +145,11 @@ impl Response {
     }
 
     fn item(&mut self, piece: &Piece<'_>, done: bool, notes: &mut Notes) {
-        let index = output_index(piece);
         let Some(raw) = piece.get("item") else {
             return;
         };
-        match self.items.iter().position(|item| item.index == index) {
+        let id = raw.get("id").and_then(Raw::quoted).unwrap_or_default();
+        match self.place(piece, id) {
             Some(at) => {
                 if let Some(item) = self.items.get_mut(at) {
                     item.raw = raw.0.to_vec();
@@ -155,7 +157,8 @@ impl Response {
                 }
             }
             None if self.items.len() < ITEMS_MAX => self.items.push(Item {
-                index,
+                index: output_index(piece).unwrap_or(self.items.len() as i64),
+                id: id.to_vec(),
                 raw: raw.0.to_vec(),
                 done,
                 parts: Vec::new(),
@@ -164,15 +167,24 @@ impl Response {
         }
     }
 
+    /// Which item an event is about: by its index, else by its id.
+    fn place(&self, piece: &Piece<'_>, id: &[u8]) -> Option<usize> {
+        match output_index(piece) {
+            Some(index) => self.items.iter().position(|item| item.index == index),
+            None => self.items.iter().position(|item| item.id == id),
+        }
+    }
+
     fn grow(&mut self, row: usize, piece: &Piece<'_>) -> bool {
-        let output = output_index(piece);
         let delta = piece.get("delta").and_then(Raw::quoted).unwrap_or_default();
         let index = piece
             .get("content_index")
             .or_else(|| piece.get("summary_index"))
             .and_then(Raw::integer)
             .unwrap_or(0);
-        let item = self.items.iter_mut().find(|item| item.index == output);
+        let id = piece.get("item_id").and_then(Raw::quoted);
+        let place = self.place(piece, id.unwrap_or_default());
+        let item = place.and_then(|at| self.items.get_mut(at));
         let Some(item) = item.filter(|_| !delta.is_empty()) else {
             return false;
         };
@@ -272,11 +284,8 @@ impl Part {
     }
 }
 
-fn output_index(piece: &Piece<'_>) -> i64 {
-    piece
-        .get("output_index")
-        .and_then(Raw::integer)
-        .unwrap_or(0)
+fn output_index(piece: &Piece<'_>) -> Option<i64> {
+    piece.get("output_index").and_then(Raw::integer)
 }
 
 /// Whether a response is one by its own words, or an event of one.

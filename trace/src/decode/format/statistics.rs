@@ -1,5 +1,5 @@
 //! What the numbers of a column are like, without its values: how many are missing, the least,
-//! the greatest and the mean.
+//! the greatest and the mean. Truths are numbers, 0 and 1: their mean is the share of true ones.
 
 use std::fmt::Write;
 
@@ -40,9 +40,11 @@ impl Statistic {
     pub(super) fn add_text(&mut self, cell: &str) {
         match cell.trim() {
             "" | "NaN" | "nan" | "NA" | "null" => self.add_missing(),
+            "True" | "true" => self.add_number(1.0),
+            "False" | "false" => self.add_number(0.0),
             text => match text.parse() {
                 Ok(number) => self.add_number(number),
-                Err(_) => self.count += 1,
+                Err(_) => self.add_other(),
             },
         }
     }
@@ -60,6 +62,11 @@ impl Statistic {
         self.min = self.min.min(number);
         self.max = self.max.max(number);
         self.sum += number;
+    }
+
+    /// Counts a value that is there and no number.
+    pub(super) fn add_other(&mut self) {
+        self.count += 1;
     }
 
     fn add_missing(&mut self) {
@@ -81,9 +88,10 @@ impl Statistic {
             Kind::Number => match value.float() {
                 Some(number) => self.add_number(number),
                 None if value.0 == b"NaN" => self.add_missing(),
-                None => self.count += 1,
+                None => self.add_other(),
             },
-            _ => self.count += 1,
+            Kind::Bool => self.add_number(f64::from(u8::from(value.truth() == Some(true)))),
+            _ => self.add_other(),
         }
     }
 

@@ -112,6 +112,35 @@ fn reasoning_refusal_and_unknown_members_are_put_together_too() {
     );
 }
 
+/// Mistral's answers begin with an empty text, think in lists, and then go on as texts.
+#[test]
+fn content_that_comes_as_parts_is_put_together_by_their_kind() {
+    let delta = |content: &str| {
+        format!(
+            r#"{{"choices":[{{"index":0,"delta":{{"role":"assistant","content":{content}}}}}]}}"#
+        )
+    };
+    let thought = |text: &str| {
+        format!(r#"[{{"type":"thinking","thinking":[{{"type":"text","text":"{text}"}}]}}]"#)
+    };
+    let deltas = [
+        delta(r#""""#),
+        delta(&thought("The tool ")),
+        delta(&thought("knows.")),
+        delta(r#""I look ""#),
+        delta(r#"[{"type":"text","text":"it"},{"type":"reference","reference_ids":[1]}]"#),
+        delta(r#"" up.""#),
+    ];
+    let decoded = Decoded::of(&stream(&deltas.each_ref().map(String::as_str)));
+    let content = concat!(
+        r#""content":[{"type":"thinking","thinking":[{"type":"text","text":"The tool knows."}]},"#,
+        r#"{"type":"text","text":"I look it"},{"type":"reference","reference_ids":[1]},"#,
+        r#"{"type":"text","text":" up."}]"#,
+    );
+    let told = decoded.root(OUT);
+    assert!(told.contains(content), "{told}");
+}
+
 #[test]
 fn parallel_tool_calls_are_kept_apart() {
     let call = |index: u8, id: &str, name: &str| {

@@ -62,6 +62,12 @@ fn a_stream_with_tools_is_told_word_for_word() {
 }
 
 #[test]
+fn thoughts_and_tools_of_one_answer_are_told_word_for_word() {
+    check("chat/mistral_thinking");
+    check("converse/tools");
+}
+
+#[test]
 fn a_frame_is_told_word_for_word() {
     check("scoring/dataframe_split");
 }

@@ -140,6 +140,120 @@ fn tensors_are_told_by_their_numbers_where_the_route_wants_it() {
     ]);
 }
 
+/// One binary tensor, by its numbers.
+#[track_caller]
+fn check_numbers(kind: &str, values: &[u8], expect: &str) {
+    let size = values.len();
+    let head = format!(
+        r#"{{"inputs":[{{"name":"x","shape":[1],"datatype":"{kind}","parameters":{{"binary_data_size":{size}}}}}]}}"#
+    );
+    let asked = exchange("/v2/models/iris/infer", "", "{}")
+        .request_header("inference-header-content-length", &head.len().to_string())
+        .with(|exchange| exchange.request.body = body(&[head.as_bytes(), values]))
+        .plan(|plan| plan.statistics = true);
+    let told = Decoded::of(&asked).root("offpath.input.statistics");
+    assert_eq!(told, format!(r#"[{{"name":"x",{expect}}}]"#), "{kind}");
+}
+
+#[test]
+fn halves_truths_and_strings_are_counted_as_what_they_are() {
+    // 0.5, and the largest.
+    check_numbers(
+        "FP16",
+        &[0x00, 0x38, 0xff, 0x7b],
+        r#""count":2,"nulls":0,"min":0.5,"max":65504,"mean":32752.25"#,
+    );
+    // -2^-14 and -2^-15: the last with an exponent, and one without.
+    check_numbers(
+        "FP16",
+        &[0x00, 0x84, 0x00, 0x82],
+        r#""count":2,"nulls":0,"min":-0.00006103515625,"max":-0.000030517578125,"mean":-0.0000457763671875"#,
+    );
+    // Infinity, which no figure of JSON is, and what is no number.
+    check_numbers("FP16", &[0x00, 0x7c], r#""count":1,"nulls":0"#);
+    check_numbers("FP16", &[0x01, 0x7c], r#""count":1,"nulls":1"#);
+    // 1 and -3.140625.
+    check_numbers(
+        "BF16",
+        &[0x80, 0x3f, 0x49, 0xc0],
+        r#""count":2,"nulls":0,"min":-3.140625,"max":1,"mean":-1.0703125"#,
+    );
+    check_numbers(
+        "BOOL",
+        &[1, 0],
+        r#""count":2,"nulls":0,"min":0,"max":1,"mean":0.5"#,
+    );
+    check_numbers(
+        "BYTES",
+        b"\x02\0\0\0ab\0\0\0\0\x09\0\0\0torn",
+        r#""count":2,"nulls":0"#,
+    );
+    let json = r#"{"inputs":[{"name":"x","shape":[2],"datatype":"BOOL","data":[true,false]}]}"#;
+    let asked = exchange("/v2/models/iris/infer", json, "{}").plan(|plan| plan.statistics = true);
+    Decoded::of(&asked).check_root(&[(
+        "offpath.input.statistics",
+        r#"[{"name":"x","count":2,"nulls":0,"min":0,"max":1,"mean":0.5}]"#,
+    )]);
+}
+
+#[test]
+fn a_refusal_is_told_in_whatever_words_it_comes() {
+    for (path, kind, answer, words) in [
+        (
+            "/v2/models/i/infer",
+            "application/json",
+            r#"{"detail":"too many"}"#,
+            "too many",
+        ),
+        (
+            "/v1/models/i:predict",
+            "application/json",
+            r#"{"detail":"too many"}"#,
+            "too many",
+        ),
+        (
+            "/v2/models/i/infer",
+            "application/json",
+            r#"{"detail":[{"type":"missing","loc":["body"],"msg":"Field required"}]}"#,
+            "Field required",
+        ),
+        (
+            "/slots",
+            "application/json",
+            r#"{"error":{"type":"busy","message":"no slot"}}"#,
+            "busy: no slot",
+        ),
+        (
+            "/invocations",
+            "text/plain; charset=utf-8",
+            "only text/csv\n",
+            "only text/csv",
+        ),
+        (
+            "/v2/models/i/infer",
+            "text/plain",
+            r#"{"error":"no such model"}"#,
+            "no such model",
+        ),
+    ] {
+        let refused = exchange(path, "{", answer)
+            .request_header("content-type", "application/json")
+            .response_header("content-type", kind)
+            .with(|exchange| {
+                exchange.response.as_mut().unwrap().status = StatusCode::TOO_MANY_REQUESTS;
+            });
+        let status = format!("{:?}", Decoded::of(&refused).trace.spans[0].status);
+        let expect = format!("Error(\"HTTP 429 Too Many Requests: {words}\")");
+        assert_eq!(status, expect, "{path} {answer}");
+        let metadata = refused.plan(|plan| plan.level = Level::Metadata);
+        let status = format!("{:?}", Decoded::of(&metadata).trace.spans[0].status);
+        assert!(
+            !status.contains(words.split(": ").last().unwrap()),
+            "{status}"
+        );
+    }
+}
+
 #[test]
 fn an_error_of_the_server_is_in_its_words() {
     let refused = exchange(

@@ -244,6 +244,16 @@ fn a_response_without_its_last_event_is_put_together_from_its_items() {
         torn.root(OUT),
         r#"{"object":"response","id":"r","status":"in_progress","model":"m","output":[{"id":"i","type":"message","role":"assistant","content":[{"type":"output_text","text":"Sun"}]},{"id":"f","type":"function_call","name":"w","call_id":"c","arguments":"{\"a\":1}"}]}"#
     );
+    // llama.cpp tells its items apart by their ids alone.
+    let without = datas.map(|data| {
+        let data = data.replace(r#""output_index":0,"content_index":0"#, r#""item_id":"i""#);
+        let data = data.replace(r#""output_index":1,"delta""#, r#""item_id":"f","delta""#);
+        data.replace(r#""output_index":0,"#, "")
+            .replace(r#""output_index":1,"#, "")
+    });
+    let without = without.each_ref().map(String::as_str);
+    let by_id = Decoded::of(&events("/v1/responses", r#"{"input":"Hi"}"#, &without));
+    assert_eq!(by_id.root(OUT), torn.root(OUT));
     let failed = r#"{"type":"response.failed","response":{"id":"r","object":"response","status":"failed","output":[],"error":{"code":"server_error","message":"Sorry"}}}"#;
     let failed = Decoded::of(&events("/v1/responses", r#"{"input":"Hi"}"#, &[failed]));
     assert_eq!(failed.root("offpath.end_reason"), "in_band_error");
@@ -383,6 +393,47 @@ fn an_api_that_the_page_does_not_know_is_drawn_as_turns() {
         (USAGE, r#"{"output_tokens":2}"#),
         ("gen_ai.request.max_tokens", "2"),
     ]);
+}
+
+#[test]
+fn llama_cpps_own_api_is_counted_by_its_last_answer() {
+    let datas = [
+        r#"{"index":0,"content":"Par","tokens":[1],"stop":false,"tokens_predicted":1,"tokens_evaluated":5}"#,
+        r#"{"index":0,"content":"is","tokens":[2],"stop":false,"tokens_predicted":2,"tokens_evaluated":5}"#,
+        r#"{"index":0,"content":"","tokens":[],"stop":true,"model":"s","tokens_predicted":2,"tokens_evaluated":5,"stop_type":"eos","tokens_cached":7,"timings":{"cache_n":4}}"#,
+    ];
+    let asked = r#"{"prompt":"The capital is","n_predict":6}"#;
+    let decoded = Decoded::of(&events("/completion", asked, &datas));
+    decoded.check_root(&[("offpath.end_reason", "complete")]);
+    decoded.check_upstream(&[
+        (
+            "mlflow.spanInputs",
+            r#"[{"role":"user","content":"The capital is"}]"#,
+        ),
+        (OUT, r#"[{"role":"assistant","content":"Paris"}]"#),
+        (REASONS, "eos"),
+        (
+            USAGE,
+            r#"{"input_tokens":5,"output_tokens":2,"cache_read_input_tokens":4}"#,
+        ),
+        ("gen_ai.request.max_tokens", "6"),
+        ("mlflow.llm.model", "s"),
+    ]);
+    let torn = Decoded::of(&events("/completion", asked, &datas[..2]));
+    torn.check_root(&[("offpath.end_reason", "incomplete")]);
+}
+
+#[test]
+fn tokens_that_are_only_counted_are_no_usage() {
+    for path in [
+        "/v1/messages/count_tokens",
+        "/v1beta/models/m:countTokens",
+        "/v1/responses/input_tokens",
+    ] {
+        let answer = r#"{"input_tokens":37,"totalTokens":37}"#;
+        let decoded = Decoded::of(&json(path, r#"{"messages":[]}"#, answer));
+        decoded.check_upstream(&[(USAGE, "-")]);
+    }
 }
 
 #[test]

@@ -195,6 +195,7 @@ fn the_manual_names_tests_that_there_are() {
         include_str!("../arrival.rs"),
         include_str!("../media.rs"),
         include_str!("../../../tests/corpus.rs"),
+        include_str!("../../../tests/servers/mod.rs"),
         include_str!("../../../../tests/tests/corpus.rs"),
         include_str!("../../../../tests/tests/secrets.rs"),
     ];

@@ -1,5 +1,7 @@
 //! What an answer says of itself: model, id, why it ended, what was counted, what went wrong.
 
+use std::borrow::Cow;
+
 use http::HeaderMap;
 
 use crate::Exchange;
@@ -25,7 +27,7 @@ const REASONS_IN_LISTS: [(&str, &str); 6] = [
 ];
 
 /// The same of an answer without alternatives.
-const REASONS: [&str; 7] = [
+const REASONS: [&str; 8] = [
     "stop_reason",
     "stopReason",
     "finish_reason",
@@ -33,6 +35,7 @@ const REASONS: [&str; 7] = [
     "done_reason",
     "completionReason",
     "details",
+    "stop_type",
 ];
 
 /// What an answer says of itself.
@@ -95,6 +98,10 @@ impl Answer {
         if let Some(provider) = provider::of(exchange) {
             put.put("gen_ai.provider.name", provider.otel);
             put.put("mlflow.llm.provider", provider.mlflow);
+            // Its thoughts, and its tool calls that have no type, MLflow's page draws as its own alone.
+            if provider.mlflow == "mistral" && reading.message_format == Some("openai") {
+                reading.message_format = Some("mistral");
+            }
         }
         reading.in_band_error = self.error;
     }
@@ -129,6 +136,12 @@ fn reasons(fields: &Fields<'_>) -> Vec<String> {
     reasons
 }
 
+/// What a plain text says that is an error as a whole.
+pub(super) fn refusal_in_text(exchange: &Exchange, text: &str) -> Option<String> {
+    let words = text::cut(text.trim(), ERROR_BYTES_MAX);
+    (full(exchange) && !words.is_empty()).then(|| words.to_owned())
+}
+
 /// What a body says that is an error as a whole: `error`, or its members one level up.
 pub(super) fn refusal(exchange: &Exchange, fields: &Fields<'_>) -> Option<String> {
     if let Some(error) = fields.get("error") {
@@ -137,6 +150,7 @@ pub(super) fn refusal(exchange: &Exchange, fields: &Fields<'_>) -> Option<String
     let kind = ["error_code", "code", "type", "__type"];
     let kind = kind.iter().find_map(|key| name(fields.get(key)?));
     let message = fields.get("message").and_then(Raw::text);
+    let message = message.or_else(|| detail(fields.get("detail")?));
     let message = message.filter(|_| full(exchange));
     let words = match (kind, message) {
         (Some(kind), Some(message)) => format!("{kind}: {message}"),
@@ -145,6 +159,13 @@ pub(super) fn refusal(exchange: &Exchange, fields: &Fields<'_>) -> Option<String
         (None, None) => return None,
     };
     Some(text::cut(&words, ERROR_BYTES_MAX).to_owned())
+}
+
+/// What FastAPI says is wrong: a text, or a list whose objects each have one.
+fn detail(detail: Raw<'_>) -> Option<Cow<'_, str>> {
+    detail
+        .text()
+        .or_else(|| detail.elements().next()?.get("msg")?.text())
 }
 
 /// What an `error` member says: its type or code, and, where content may be stored, its message.

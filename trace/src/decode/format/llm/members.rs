@@ -7,6 +7,8 @@
 use crate::decode::defect::{Defect, Notes};
 use crate::decode::json::{Kind, Raw};
 
+use super::parts::Content;
+
 /// Members of one object beyond this many are passed over.
 const MEMBERS_MAX: usize = 64;
 
@@ -67,6 +69,7 @@ enum Part {
     List(Vec<u8>),
     Object(Members),
     Calls(Vec<Call>),
+    Content(Content),
     /// The last that came.
     Last(Vec<u8>),
 }
@@ -120,6 +123,11 @@ impl Members {
         if matches!(part, Part::Last(_)) && value.kind() != Kind::Null {
             // A `null` came first, as OpenAI's first delta has it.
             *part = Part::fit(key, value, depth, rule);
+        } else if let Part::Text(text) = part
+            && value.kind() == Kind::Array
+            && matches!(Part::fit(key, value, depth, rule), Part::Content(_))
+        {
+            *part = Part::Content(Content::of_text(std::mem::take(text)));
         }
         part.add(key, value, rule, notes)
     }
@@ -162,6 +170,9 @@ impl Part {
         match value.kind() {
             Kind::String => Self::Text(Vec::new()),
             Kind::Array if key == b"tool_calls" && depth == 1 => Self::Calls(Vec::new()),
+            Kind::Array if key == b"content" && depth == 1 && matches!(rule, Rule::Deltas) => {
+                Self::Content(Content::default())
+            }
             Kind::Array => Self::List(Vec::new()),
             Kind::Object if depth < DEPTH_MAX => Self::Object(Members {
                 list: Vec::new(),
@@ -214,6 +225,7 @@ impl Part {
                 }
                 content
             }
+            Self::Content(content) => content.add(value, notes),
             Self::Last(last) => {
                 last.clear();
                 last.extend_from_slice(value.0);
@@ -248,6 +260,7 @@ impl Part {
                 }
                 json.push(b']');
             }
+            Self::Content(content) => content.write(json),
             Self::Last(last) => json.extend_from_slice(last),
         }
     }

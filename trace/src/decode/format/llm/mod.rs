@@ -10,6 +10,7 @@ mod answer;
 mod latest;
 mod members;
 mod names;
+mod parts;
 mod provider;
 mod request;
 pub(super) mod stream;
@@ -178,6 +179,10 @@ pub(super) fn refusal(exchange: &Exchange, response: &Document) -> Option<String
     let answer = exchange.response.as_ref()?;
     if answer.status.as_u16() < 400 {
         return None;
+    }
+    let kind = response.content_type.as_deref().unwrap_or_default();
+    if matches!(response.shape, Shape::Text) && kind.starts_with("text/plain") {
+        return answer::refusal_in_text(exchange, response.text().as_str());
     }
     answer::refusal(exchange, &Fields::of(response))
 }

@@ -19,7 +19,7 @@ const GROUPS: [&str; 5] = [
 /// Stop sequences beyond this many are not listed; OpenAI allows four.
 const STOPS_MAX: usize = 16;
 
-const MAX_TOKENS: [&str; 11] = [
+const MAX_TOKENS: [&str; 12] = [
     "max_completion_tokens",
     "max_tokens",
     "max_output_tokens",
@@ -30,6 +30,7 @@ const MAX_TOKENS: [&str; 11] = [
     "maxTokens",
     "maxTokenCount",
     "num_predict",
+    "n_predict",
     "max_length",
 ];
 

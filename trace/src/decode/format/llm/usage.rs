@@ -104,7 +104,8 @@ impl Usage {
             | b"inputTokenCount"
             | b"prompt_eval_count"
             | b"inputTextTokenCount"
-            | b"prompt_token_count" => self.input = count(value),
+            | b"prompt_token_count"
+            | b"tokens_evaluated" => self.input = count(value),
             b"completion_tokens"
             | b"output_tokens"
             | b"candidatesTokenCount"
@@ -113,7 +114,8 @@ impl Usage {
             | b"eval_count"
             | b"totalOutputTextTokenCount"
             | b"generation_token_count"
-            | b"generated_tokens" => self.output = count(value),
+            | b"generated_tokens"
+            | b"tokens_predicted" => self.output = count(value),
             b"total_tokens" | b"totalTokenCount" | b"totalTokens" => self.total = count(value),
             b"prompt_tokens_details" | b"prompt_token_details" | b"input_tokens_details" => {
                 self.cache_read = part("cached_tokens").or(self.cache_read);
@@ -132,6 +134,8 @@ impl Usage {
             b"cache_creation_input_tokens"
             | b"cacheWriteInputTokens"
             | b"cacheWriteInputTokenCount" => self.cache_creation = count(value),
+            // What llama.cpp calls `tokens_cached` is what its cache holds at the end.
+            b"timings" => self.cache_read = self.cache_read.or(part("cache_n")),
             b"thoughtsTokenCount" => self.reasoning = count(value),
             _ => {}
         }

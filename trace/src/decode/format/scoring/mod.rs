@@ -11,6 +11,7 @@ use crate::Exchange;
 use crate::decode::body::{Document, Media};
 use crate::decode::content;
 use crate::decode::defect::Notes;
+use crate::decode::url;
 
 use super::frame::{Frame, INPUT, OUTPUT};
 use super::{Reading, llm};
@@ -51,6 +52,9 @@ pub(super) fn read(
     reading.outputs = content::of(response, &exchange.plan, output.as_ref(), notes);
     reading.root_type = "CHAIN";
     reading.upstream_type = "TASK";
+    let model = url::model(exchange.request.uri.path());
+    reading.upstream_name = model.as_ref().map(|model| format!("predict {model}"));
+    reading.shared.put_some("offpath.model.name", model);
     reading.in_band_error = llm::refusal(exchange, response);
     for (frame, names) in [(&input, &INPUT), (&output, &OUTPUT)] {
         if let Some(frame) = frame {
