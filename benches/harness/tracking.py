@@ -28,14 +28,14 @@ def installation(given, *more):
     return own
 
 
-def server(venv, data, workers):
+def server(venv, data, workers, prefix=()):
     """A server that keeps all it has in a folder."""
     port = free_port()
     log = open(data / "log", "w+")
     options = ["server", "--host", "127.0.0.1", "--port", port, "--workers", workers,
                "--backend-store-uri", f"sqlite:///{data}/mlflow.db",
                "--artifacts-destination", data / "artifacts"]
-    process = Process([venv / "bin" / "mlflow", *options], stdout=log, stderr=log)
+    process = Process([*prefix, venv / "bin" / "mlflow", *options], stdout=log, stderr=log)
     process.uri = f"http://127.0.0.1:{port}"
     deadline = time.monotonic() + 180
     while True:
