@@ -48,7 +48,7 @@ impl<T> Batcher<T> {
 
     /// The next batch, if one is due; with `flush`, if anything waits. Never empty.
     pub(crate) fn take(&mut self, now: Instant, flush: bool) -> Option<Vec<T>> {
-        if !flush && !self.is_full() && self.due().is_none_or(|due| now < due) {
+        if !flush && self.due().is_none_or(|due| now < due) {
             return None;
         }
         let mut batch = Vec::new();
@@ -69,11 +69,15 @@ impl<T> Batcher<T> {
         (!batch.is_empty()).then_some(batch)
     }
 
-    /// When the oldest item has waited long enough; `None` when nothing waits.
+    /// When the oldest item has waited long enough: of a full batch, since it came. `None` when
+    /// nothing waits.
     pub(crate) fn due(&self) -> Option<Instant> {
-        self.waiting
-            .front()
-            .map(|oldest| oldest.since + self.limits.linger)
+        let since = self.waiting.front()?.since;
+        Some(if self.is_full() {
+            since
+        } else {
+            since + self.limits.linger
+        })
     }
 
     /// Whether the first batch cannot grow any more.
@@ -121,6 +125,20 @@ mod tests {
     fn an_item_over_the_limit_goes_alone() {
         check(&[500], &[&[500]], &[]);
         check(&[1, 500, 1], &[&[1], &[500]], &[&[1]]);
+    }
+
+    #[test]
+    fn a_full_batch_waits_for_nothing() {
+        let start = Instant::now();
+        let mut batcher = Batcher::new(Limits {
+            max_traces: 2,
+            max_bytes: 100,
+            linger: LINGER,
+        });
+        batcher.push(1, 1, start);
+        assert_eq!(batcher.due(), Some(start + LINGER));
+        batcher.push(2, 1, start);
+        assert_eq!(batcher.due(), Some(start));
     }
 
     #[test]
