@@ -59,6 +59,20 @@ fn tensors_after_the_json_are_told_by_size_and_hash() {
     assert!(Decoded::of(&cut).root(IN).contains("offpath.body"));
 }
 
+#[test]
+fn an_object_without_members_gets_one_that_tells_of_the_bytes_after_it() {
+    for head in ["{}", "{ \n}", "{} "] {
+        let whole = [head.as_bytes(), b"\x0c\n{\r"].concat();
+        let request = exchange("/v2/models/iris/infer", "", "{}")
+            .request_header("content-type", "application/octet-stream")
+            .request_header("inference-header-content-length", &head.len().to_string())
+            .with(|exchange| exchange.request.body = body(&[&whole]));
+        let inputs = Decoded::of(&request).root(IN);
+        let read = serde_json::from_str::<serde_json::Value>(&inputs);
+        assert_eq!(read.unwrap()["offpath.binary"]["bytes"], 4, "{inputs}");
+    }
+}
+
 fn message(payload: &[u8]) -> Vec<u8> {
     let len = u32::try_from(payload.len()).unwrap();
     [&[0], &len.to_be_bytes()[..], payload].concat()

@@ -192,9 +192,12 @@ pub(super) fn is_usage(usage: Raw<'_>) -> bool {
     Usage::read(usage).is_some()
 }
 
-/// Appends a member and the comma before it.
+/// Appends a member, and before it the comma where one is due.
 pub(super) fn push_member(json: &mut Vec<u8>, key: &str, value: &[u8]) {
-    json.extend_from_slice(b",\"");
+    if json.trim_ascii_end().last() != Some(&b'{') {
+        json.push(b',');
+    }
+    json.push(b'"');
     json.extend_from_slice(key.as_bytes());
     json.extend_from_slice(b"\":");
     json.extend_from_slice(value);
