@@ -58,6 +58,13 @@ impl Gateway {
         }
     }
 
+    /// The same, started, and a collector in place of that sink.
+    pub async fn collected(endpoint: impl AsRef<str>) -> (Collector, Self) {
+        let collector = Collector::start().await;
+        let gateway = Self::before(endpoint).collect(&collector).start().await;
+        (collector, gateway)
+    }
+
     /// Where it takes requests.
     pub fn address(&self) -> SocketAddr {
         self.address

@@ -82,6 +82,19 @@ impl Upstream {
         Self::script(|_, mut wire| async move { drop(wire.rest().await) }).await
     }
 
+    /// Writes the beginning of its answer, `half` of 99 bytes, and no more.
+    pub async fn stuck_halfway() -> Self {
+        Self::script(|_, mut wire| async move {
+            wire.head().await;
+            wire.send(
+                "HTTP/1.1 200 OK\r\ncontent-type: text/plain\r\ncontent-length: 99\r\n\r\nhalf",
+            )
+            .await;
+            wire.rest().await;
+        })
+        .await
+    }
+
     /// Reads a request, writes these bytes, and closes.
     pub async fn dying_after(bytes: impl AsRef<[u8]>) -> Self {
         let bytes = bytes.as_ref().to_vec();

@@ -210,11 +210,7 @@ fn figures(field: &str) -> Vec<(&str, f64)> {
 async fn the_overhead_is_one_figure_in_header_and_trace_and_is_part_of_the_whole() {
     let response = "HTTP/1.1 200 OK\r\nserver-timing: db;dur=53\r\ncontent-length: 0\r\n\r\n";
     let upstream = Upstream::answering(response).await;
-    let collector = Collector::start().await;
-    let gateway = Gateway::before(upstream.url())
-        .collect(&collector)
-        .start()
-        .await;
+    let (collector, gateway) = Gateway::collected(upstream.url()).await;
     let asked = Instant::now();
     let (head, _) = gateway.exchange("GET / HTTP/1.1\r\nhost: a\r\n\r\n").await;
     let whole = asked.elapsed().as_secs_f64() * 1e3;

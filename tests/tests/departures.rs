@@ -29,11 +29,7 @@ async fn a_client_that_leaves_a_stream_is_recorded_with_what_it_saw() {
         }
     })
     .await;
-    let collector = Collector::start().await;
-    let gateway = Gateway::before(upstream.url())
-        .collect(&collector)
-        .start()
-        .await;
+    let (collector, gateway) = Gateway::collected(upstream.url()).await;
     let mut client = Wire::connect(gateway.address()).await;
     client.send(CHAT).await;
     client.head().await;

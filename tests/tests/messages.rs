@@ -1,6 +1,6 @@
 //! Messages that are not a head and a body: upgrades, informational responses, no bodies.
 
-use offpath_tests::{Collector, Gateway, Upstream, Wire, pattern};
+use offpath_tests::{Gateway, Upstream, Wire, pattern};
 
 const GET: &str = "GET / HTTP/1.1\r\nhost: a\r\n\r\n";
 
@@ -18,11 +18,7 @@ async fn a_websocket_goes_to_and_fro_and_is_traced() {
         }
     })
     .await;
-    let collector = Collector::start().await;
-    let gateway = Gateway::before(upstream.url())
-        .collect(&collector)
-        .start()
-        .await;
+    let (collector, gateway) = Gateway::collected(upstream.url()).await;
     let mut client = Wire::connect(gateway.address()).await;
     client
         .send("GET /live HTTP/1.1\r\nhost: a\r\nconnection: upgrade\r\nupgrade: websocket\r\n\r\n")
@@ -47,11 +43,7 @@ async fn early_hints_pass_and_the_answer_is_what_is_traced() {
         HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok",
     )
     .await;
-    let collector = Collector::start().await;
-    let gateway = Gateway::before(upstream.url())
-        .collect(&collector)
-        .start()
-        .await;
+    let (collector, gateway) = Gateway::collected(upstream.url()).await;
     let mut client = Wire::connect(gateway.address()).await;
     client.send(GET).await;
     let hints = client.head().await;
@@ -108,11 +100,7 @@ async fn responses_without_a_body_pass_and_are_traced() {
     ];
     for (method, response, status) in rows {
         let upstream = Upstream::answering(response).await;
-        let collector = Collector::start().await;
-        let gateway = Gateway::before(upstream.url())
-            .collect(&collector)
-            .start()
-            .await;
+        let (collector, gateway) = Gateway::collected(upstream.url()).await;
         let mut client = Wire::connect(gateway.address()).await;
         // Twice on one connection: a body that does not come must not be waited for.
         for _ in 0..2 {
@@ -145,11 +133,7 @@ async fn an_answer_before_the_requests_end_reaches_the_client() {
         wire.rest().await;
     })
     .await;
-    let collector = Collector::start().await;
-    let gateway = Gateway::before(upstream.url())
-        .collect(&collector)
-        .start()
-        .await;
+    let (collector, gateway) = Gateway::collected(upstream.url()).await;
     let mut client = Wire::connect(gateway.address()).await;
     client
         .send("POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 1000000\r\n\r\nsome")

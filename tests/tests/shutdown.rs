@@ -20,13 +20,7 @@ async fn under_way(gateway: &Gateway, count: u64) {
 
 #[tokio::test]
 async fn a_request_cut_at_shutdown_is_recorded() {
-    let upstream = Upstream::script(|_, mut wire| async move {
-        wire.head().await;
-        wire.send("HTTP/1.1 200 OK\r\ncontent-type: text/plain\r\ncontent-length: 99\r\n\r\nhalf")
-            .await;
-        wire.rest().await;
-    })
-    .await;
+    let upstream = Upstream::stuck_halfway().await;
     let collector = Collector::start().await;
     let setup = Gateway::before(upstream.url()).collect(&collector);
     let gateway = setup.set("limits/drain", "500ms").start().await;

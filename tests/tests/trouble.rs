@@ -82,11 +82,7 @@ async fn a_silent_upstream_is_504_and_a_timeout() {
 #[tokio::test]
 async fn an_upstream_that_closes_without_an_answer_is_502() {
     let upstream = Upstream::dying_after("").await;
-    let collector = Collector::start().await;
-    let gateway = Gateway::before(upstream.url())
-        .collect(&collector)
-        .start()
-        .await;
+    let (collector, gateway) = Gateway::collected(upstream.url()).await;
     check_own(&gateway.exchange(GET).await, 502, "upstream_failed");
     check_error(&collector.trace().await, "upstream_error");
 }
@@ -96,11 +92,7 @@ async fn a_response_that_breaks_off_is_recorded_with_its_part() {
     let torn =
         "HTTP/1.1 200 OK\r\ncontent-type: text/plain\r\ncontent-length: 100\r\n\r\nten bytes.";
     let upstream = Upstream::dying_after(torn).await;
-    let collector = Collector::start().await;
-    let gateway = Gateway::before(upstream.url())
-        .collect(&collector)
-        .start()
-        .await;
+    let (collector, gateway) = Gateway::collected(upstream.url()).await;
     let mut client = Wire::connect(gateway.address()).await;
     client.send(GET).await;
     assert_eq!(client.head().await.status(), 200);
@@ -135,11 +127,7 @@ const POST: &str =
 #[tokio::test]
 async fn a_request_on_a_stale_connection_is_sent_again_and_recorded_once() {
     let upstream = stale_once().await;
-    let collector = Collector::start().await;
-    let gateway = Gateway::before(upstream.url())
-        .collect(&collector)
-        .start()
-        .await;
+    let (collector, gateway) = Gateway::collected(upstream.url()).await;
     for body in ["first", "again"] {
         let (head, came_back) = gateway.exchange(format!("{POST}{body}")).await;
         assert_eq!((head.status(), &came_back[..]), (200, body.as_bytes()));
@@ -233,11 +221,7 @@ async fn what_is_not_what_it_says_passes_untouched_and_is_noted() {
             body.len()
         );
         let upstream = Upstream::answering([head.as_bytes(), body].concat()).await;
-        let collector = Collector::start().await;
-        let gateway = Gateway::before(upstream.url())
-            .collect(&collector)
-            .start()
-            .await;
+        let (collector, gateway) = Gateway::collected(upstream.url()).await;
         let request = format!(
             "POST /v1/chat/completions HTTP/1.1\r\nhost: a\r\n{fields}\r\ncontent-length: {}\r\n\r\n",
             body.len()
@@ -274,11 +258,7 @@ async fn a_refusing_endpoint_is_passed_over() {
 #[tokio::test]
 async fn credentials_reach_the_upstream_and_no_trace() {
     let upstream = Upstream::echo().await;
-    let collector = Collector::start().await;
-    let gateway = Gateway::before(upstream.url())
-        .collect(&collector)
-        .start()
-        .await;
+    let (collector, gateway) = Gateway::collected(upstream.url()).await;
     let request = "GET /v1?api_key=s3cret&q=1 HTTP/1.1\r\nhost: a\r\nauthorization: Bearer s3cret\r\n\
         cookie: session=s3cret\r\nx-api-key: s3cret\r\nproxy-authorization: s3cret\r\n\r\n";
     gateway.exchange(request).await;

@@ -59,13 +59,7 @@ async fn what_the_sink_did_not_take_waits_on_disk_for_the_next_start_and_arrives
 
 #[tokio::test]
 async fn a_second_signal_ends_the_process_at_once_with_everything_on_disk() {
-    let upstream = Upstream::script(|_, mut wire| async move {
-        wire.head().await;
-        wire.send("HTTP/1.1 200 OK\r\ncontent-type: text/plain\r\ncontent-length: 99\r\n\r\nhalf")
-            .await;
-        wire.rest().await;
-    })
-    .await;
+    let upstream = Upstream::stuck_halfway().await;
     let folder = tempfile::tempdir().unwrap();
     let sink = Upstream::hanging().await;
     let setup = nowhere(&upstream, folder.path(), "overflow")

@@ -100,11 +100,7 @@ async fn clients_that_leave_in_any_phase_are_recorded_and_cost_nothing() {
         }
     })
     .await;
-    let collector = Collector::start().await;
-    let gateway = Gateway::before(upstream.url())
-        .collect(&collector)
-        .start()
-        .await;
+    let (collector, gateway) = Gateway::collected(upstream.url()).await;
     let request = post("word");
     // After each byte of the request, and in each part of the response.
     let head_bytes = request.find("\r\n\r\n").unwrap() + 4;
