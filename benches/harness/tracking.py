@@ -67,25 +67,26 @@ def experiment(uri, name):
         return ask(uri, "/api/2.0/mlflow/experiments/create", {"name": name})["experiment_id"]
 
 
+def search(uri, number, most, **more):
+    """One page of an experiment's traces, the newest first."""
+    where = {"type": "MLFLOW_EXPERIMENT", "mlflow_experiment": {"experiment_id": number}}
+    return ask(uri, "/api/3.0/mlflow/traces/search",
+               {"locations": [where], "max_results": most, "order_by": ["timestamp_ms DESC"], **more})
+
+
 def traces(uri, number, most=50):
     """Ids of the newest traces of an experiment."""
-    where = {"type": "MLFLOW_EXPERIMENT", "mlflow_experiment": {"experiment_id": number}}
-    ask_for = {"locations": [where], "max_results": most, "order_by": ["timestamp_ms DESC"]}
-    found = ask(uri, "/api/3.0/mlflow/traces/search", ask_for)
-    return [trace["trace_id"] for trace in found.get("traces", [])]
+    return [trace["trace_id"] for trace in search(uri, number, most).get("traces", [])]
 
 
 def count(uri, number):
     """How many traces an experiment has."""
-    ask_for = {"locations": [{"type": "MLFLOW_EXPERIMENT",
-                              "mlflow_experiment": {"experiment_id": number}}], "max_results": 500}
-    found, total = ask(uri, "/api/3.0/mlflow/traces/search", ask_for), 0
-    while True:
+    found = search(uri, number, 500)
+    total = len(found.get("traces", []))
+    while found.get("next_page_token"):
+        found = search(uri, number, 500, page_token=found["next_page_token"])
         total += len(found.get("traces", []))
-        if not found.get("next_page_token"):
-            return total
-        found = ask(uri, "/api/3.0/mlflow/traces/search",
-                    {**ask_for, "page_token": found["next_page_token"]})
+    return total
 
 
 def numbers(uri, trace):
