@@ -1,10 +1,10 @@
-//! A trace as OTLP protobuf.
+//! OTLP protobuf: its messages, as they are read back, and what goes around a record.
 //!
 //! Source: opentelemetry-proto 1.10, `opentelemetry/proto/{trace,common,resource}/v1`. Only the
 //! fields that offpath sets are declared; the numbers are theirs. Strings are declared as
-//! `bytes`, which the wire cannot tell apart, so that a body is copied once, into the record.
+//! `bytes`, which the wire cannot tell apart, so that what is read shares the record's bytes.
 //!
-//! A trace is encoded once, as one `ResourceSpans.scope_spans` field, tag and length included.
+//! A trace is encoded once, by `otlp_write`, as one `ResourceSpans.scope_spans` field, tag and length included.
 //! What goes around it differs by sink and is put there by [`frame`], so a batch is a
 //! concatenation, and splitting one encodes nothing again. The resource differs because MLflow
 //! turns every resource attribute into a tag: its traces carry none, other backends need
