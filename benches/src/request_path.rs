@@ -102,7 +102,7 @@ impl RequestPath {
             method: Method::POST,
             uri: Uri::from_static(traffic.path),
             version: Version::HTTP_11,
-            headers: traffic.request_headers.clone(),
+            headers: (&traffic.request_headers).into(),
             tls: false,
             client: Some(([127, 0, 0, 1], 50_000).into()),
             body: Body::default(),

@@ -13,7 +13,7 @@ use std::thread::Thread;
 use std::time::{Duration, Instant};
 
 use crossbeam_queue::ArrayQueue;
-use offpath_trace::{Chunk, Exchange};
+use offpath_trace::{Chunk, Exchange, Headers};
 
 use crate::accounting::Account;
 use crate::budget::{Budget, Ticket};
@@ -266,12 +266,7 @@ pub(crate) fn drop_queued(account: &Account, decided: bool, reason: DropReason) 
 /// What an exchange holds in memory: what its bodies pin, its header fields and itself.
 fn pinned_bytes(exchange: &Exchange) -> usize {
     let mut bytes = size_of::<Waiting>();
-    let mut fields = |map: &http::HeaderMap| {
-        bytes += map
-            .iter()
-            .map(|(name, value)| name.as_str().len() + value.len())
-            .sum::<usize>();
-    };
+    let mut fields = |headers: &Headers| bytes += headers.memory();
     fields(&exchange.request.headers);
     let mut chunks = exchange.request.body.chunks.capacity();
     if let Some(response) = &exchange.response {

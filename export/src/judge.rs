@@ -5,7 +5,7 @@
 
 use std::time::Instant;
 
-use http::header::{CONTENT_TYPE, HeaderMap, HeaderValue};
+use http::header::CONTENT_TYPE;
 use offpath_config::KeepContent;
 use offpath_trace::{EndReason, Exchange, KeptBecause, RateCap, Trace, Value};
 
@@ -89,17 +89,17 @@ fn is_grpc_error(exchange: &Exchange) -> bool {
     let Some(response) = &exchange.response else {
         return false;
     };
-    let status = |map: &HeaderMap| map.get("grpc-status").cloned();
-    let status = response.trailers.as_ref().and_then(status);
-    match status.or_else(|| response.headers.get("grpc-status").cloned()) {
-        Some(status) => status != "0",
+    let trailers = response.trailers.as_ref();
+    let status = trailers.and_then(|trailers| trailers.get("grpc-status"));
+    match status.or_else(|| response.headers.get("grpc-status")) {
+        Some(status) => status != b"0",
         None => response.headers.get(CONTENT_TYPE).is_some_and(is_grpc),
     }
 }
 
 /// Whether the status is due in trailers: gRPC-Web has it in its body.
-fn is_grpc(kind: &HeaderValue) -> bool {
-    let rest = kind.as_bytes().strip_prefix(b"application/grpc");
+fn is_grpc(kind: &[u8]) -> bool {
+    let rest = kind.strip_prefix(b"application/grpc");
     rest.is_some_and(|rest| matches!(rest.first(), None | Some(b'+' | b';')))
 }
 

@@ -147,7 +147,7 @@ impl Capture {
                 .set_memory(from_upstream.map_or(Memory::Exact, memory_of));
             recording.response = Some(Response {
                 status,
-                headers: headers.clone(),
+                headers: headers.into(),
                 from_upstream: from_upstream.is_some(),
                 body: offpath_trace::Body::default(),
                 trailers: None,
@@ -174,7 +174,7 @@ impl Capture {
     /// The fields after the response body.
     pub fn response_trailers(&mut self, trailers: &HeaderMap) {
         if let Some(response) = self.recording.as_mut().and_then(|r| r.response.as_mut()) {
-            response.trailers = Some(trailers.clone());
+            response.trailers = Some(trailers.into());
         }
     }
 

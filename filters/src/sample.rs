@@ -6,7 +6,7 @@
 use std::borrow::Cow;
 use std::time::{Duration, Instant};
 
-use http::{HeaderMap, Uri};
+use http::{HeaderMap, HeaderName, HeaderValue, Uri};
 use offpath_config::{ParentPolicy, Sampling};
 use offpath_trace::{KeptBecause, RateCap, Source, TraceContext, TraceId};
 use xxhash_rust::xxh3::xxh3_64;
@@ -119,10 +119,11 @@ impl Sampler {
 
     /// What the ratio is compared with.
     pub fn basis<'a>(&'a self, incoming: Incoming<'a>) -> Basis<'a> {
+        let header = |name: &HeaderName| incoming.headers.get(name).map(HeaderValue::as_bytes);
         let key = self
             .key
             .iter()
-            .find_map(|source| source.of_head(incoming.uri, incoming.headers));
+            .find_map(|source| source.of_head(incoming.uri, header));
         let hash = match &key {
             Some(key) => xxh3_64(key.as_bytes()),
             None => xxh3_64(incoming.id.as_bytes()),

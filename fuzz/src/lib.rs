@@ -4,9 +4,9 @@ use std::sync::{Arc, OnceLock};
 use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Version};
+use http::{Method, StatusCode, Version};
 use offpath_trace::{
-    Body, Chunk, EndReason, Exchange, Ids, KeptBecause, Level, Outcome, PatternRule, Plan,
+    Body, Chunk, EndReason, Exchange, Headers, Ids, KeptBecause, Level, Outcome, PatternRule, Plan,
     Redaction, Request, Response, Rules, SpanId, Timing, Trace, TraceId, Value, decode,
 };
 
@@ -235,7 +235,7 @@ fn plan(redaction: Redaction, statistics: bool) -> Plan {
     }
 }
 
-fn headers(content_type: &str, coding: &str, length: Option<usize>) -> HeaderMap {
+fn headers(content_type: &str, coding: &str, length: Option<usize>) -> Headers {
     let length = length.map(|length| length.to_string()).unwrap_or_default();
     let pairs = [
         ("content-type", content_type),
@@ -243,11 +243,7 @@ fn headers(content_type: &str, coding: &str, length: Option<usize>) -> HeaderMap
         ("inference-header-content-length", &length),
     ];
     let set = pairs.into_iter().filter(|(_, value)| !value.is_empty());
-    set.filter_map(|(name, value)| {
-        let name = HeaderName::from_static(name);
-        Some((name, HeaderValue::from_str(value).ok()?))
-    })
-    .collect()
+    set.collect()
 }
 
 fn whole(bytes: &[u8], cut: bool) -> Body {

@@ -1,8 +1,8 @@
 //! `latency_budget`: captures less while offpath adds more than a route allows.
 //!
 //! What it adds is the 99th percentile of its own time before the response began, and that of
-//! its threads' waiting for a CPU, which no callback can see: a probe is put on the proxy's
-//! runtime every 10 ms, and the time until it runs is what a request would have waited. Where the
+//! its threads' waiting for a CPU, which no callback can see: a probe is put on each of the proxy's
+//! threads every 10 ms, and the time until it runs is what a request would have waited. Where the
 //! whole process stands still, as under a quota of CPU, no probe can be put: those that were
 //! missed count from when they were due. Both are looked at every second, over five. The budget
 //! passed once, capture degrades at once; it recovers after ten good seconds.
@@ -139,7 +139,7 @@ impl Watch {
     /// Begins to watch, where there is something to watch.
     pub(crate) fn start(
         routes: Vec<Arc<RouteLatency>>,
-        proxy: Handle,
+        proxy: Vec<Handle>,
     ) -> anyhow::Result<Option<Self>> {
         if routes.is_empty() {
             return Ok(None);
@@ -153,7 +153,7 @@ impl Watch {
     }
 }
 
-fn watch(routes: &[Arc<RouteLatency>], proxy: &Handle, stopped: &Receiver<()>) {
+fn watch(routes: &[Arc<RouteLatency>], proxy: &[Handle], stopped: &Receiver<()>) {
     let lag = Arc::new(Histogram::new());
     let mut recent_lag = Recent::default();
     let mut judges: Vec<_> = routes
@@ -165,12 +165,14 @@ fn watch(routes: &[Arc<RouteLatency>], proxy: &Handle, stopped: &Receiver<()>) {
     while stopped.recv_timeout(PROBE_EVERY) == Err(RecvTimeoutError::Timeout) {
         let late = asked.elapsed().saturating_sub(PROBE_EVERY);
         asked = Instant::now();
-        let probe = Arc::clone(&lag);
-        proxy.spawn(async move {
-            let waited = asked.elapsed();
-            probe.record(waited);
-            missed(late).for_each(|since_due| probe.record(since_due + waited));
-        });
+        for thread in proxy {
+            let probe = Arc::clone(&lag);
+            thread.spawn(async move {
+                let waited = asked.elapsed();
+                probe.record(waited);
+                missed(late).for_each(|since_due| probe.record(since_due + waited));
+            });
+        }
         if judged.elapsed() < JUDGE_EVERY {
             continue;
         }

@@ -22,7 +22,9 @@ mod proxy;
 mod route;
 mod serve;
 mod signals;
+mod socket;
 mod spool;
 mod upstream;
+mod workers;
 
 pub use cli::{Cli, main};

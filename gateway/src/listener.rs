@@ -1,103 +1,139 @@
 //! Where clients connect: sockets, TLS, and the limit of connections.
 
+use std::io;
+use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use async_trait::async_trait;
+use anyhow::Context;
 use offpath_config::{Listener, ListenerTls};
-use pingora::apps::{HttpServerOptions, ServerApp};
-use pingora::listeners::ListenerConfig;
-use pingora::listeners::tls::TlsSettings;
-use pingora::protocols::Stream;
-use pingora::protocols::l4::stream::L4BufferSettings;
+use pingora::apps::HttpServerOptions;
+use pingora::listeners::tls::{Acceptor, TlsSettings};
 use pingora::proxy::HttpProxy;
 use pingora::server::ShutdownWatch;
 use pingora::server::configuration::ServerConf;
-use pingora::services::listening::Service;
 use prometheus::IntCounter;
 use rustls::RootCertStore;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 use rustls::server::WebPkiClientVerifier;
+use tokio::net::{TcpListener, TcpSocket};
+use tokio::runtime::Handle as Runtime;
+use tracing::warn;
 
 use crate::inflight::InFlight;
-use crate::proxy::Phases;
+use crate::proxy::{Gateway, Phases};
+use crate::workers::{Client, Proxy, Workers};
 
 /// An HTTP/2 connection without a stream is closed after this long.
 const H2_IDLE: Duration = Duration::from_secs(300);
 
-/// Pooled upstream connections, all endpoints together.
+/// Pooled upstream connections of a thread, all endpoints together.
 const POOLED_CONNECTIONS: usize = 1024;
 
 /// Attempts at a request: the first, one more on a fresh connection, one at another endpoint.
 const ATTEMPTS: usize = 3;
 
-/// pingora's proxy behind a limit of connections.
-pub(crate) struct Limited {
-    proxy: Arc<HttpProxy<Phases>>,
-    open: InFlight,
-    limit: usize,
-    refused: IntCounter,
+/// Connections that may wait to be accepted; the kernel has a limit of its own.
+const BACKLOG: u32 = 65_535;
+
+/// A pause where accepting fails for want of file descriptors or memory.
+const BREATH: Duration = Duration::from_secs(1);
+
+/// An address that clients connect to.
+pub(crate) struct Bound {
+    listener: TcpListener,
+    tls: Option<Arc<Acceptor>>,
 }
 
-impl Limited {
-    /// Closes each connection past `limit` and counts it.
-    pub(crate) fn new(phases: Phases, threads: usize, limit: usize, refused: IntCounter) -> Self {
-        let conf = ServerConf {
-            threads,
-            upstream_keepalive_pool_size: POOLED_CONNECTIONS,
-            max_retries: ATTEMPTS,
-            ..ServerConf::default()
-        };
-        let mut proxy = HttpProxy::new(phases, Arc::new(conf));
-        let mut options = HttpServerOptions::default();
-        options.h2c = true;
-        options.h2_idle_timeout = Some(H2_IDLE);
-        proxy.server_options = Some(options);
-        proxy.handle_init_modules();
-        Self {
-            proxy: Arc::new(proxy),
-            open: InFlight::default(),
-            limit,
-            refused,
+/// How many connections may be open.
+#[derive(Clone)]
+pub(crate) struct Limit {
+    pub(crate) open: InFlight,
+    pub(crate) most: usize,
+    pub(crate) refused: IntCounter,
+}
+
+/// Takes the addresses, on the runtime that is to accept.
+pub(crate) fn bind(listeners: &[Listener], runtime: &Runtime) -> anyhow::Result<Vec<Bound>> {
+    let _runtime = runtime.enter();
+    let bound = |listener: &Listener| {
+        let tls = listener.tls.as_ref().map(tls_settings).transpose()?;
+        Ok(Bound {
+            listener: listen(listener.address)
+                .with_context(|| format!("cannot listen on `{}`", listener.address))?,
+            tls: tls.map(|settings| Arc::new(settings.build())),
+        })
+    };
+    listeners.iter().map(bound).collect()
+}
+
+fn listen(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = match address {
+        SocketAddr::V4(_) => TcpSocket::new_v4()?,
+        SocketAddr::V6(_) => TcpSocket::new_v6()?,
+    };
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    socket.listen(BACKLOG)
+}
+
+impl Bound {
+    /// Hands connections to the workers until the watch tells to stop. One past the limit is
+    /// closed and counted.
+    pub(crate) async fn accept(
+        self,
+        workers: Arc<Workers>,
+        limit: Limit,
+        mut shutdown: ShutdownWatch,
+    ) {
+        loop {
+            let accepted = tokio::select! {
+                accepted = self.listener.accept() => accepted,
+                _ = shutdown.changed() => return,
+            };
+            let handed = accepted.and_then(|(socket, address)| Ok((socket.into_std()?, address)));
+            match handed {
+                Ok((socket, address)) => match limit.open.enter_below(limit.most) {
+                    None => limit.refused.inc(),
+                    Some(open) => {
+                        let tls = self.tls.clone();
+                        let client = Client {
+                            socket,
+                            address,
+                            tls,
+                            open,
+                        };
+                        workers.serve(client, &shutdown);
+                    }
+                },
+                // The client is gone again.
+                Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
+                Err(error) => {
+                    warn!(%error, "A connection cannot be accepted.");
+                    tokio::time::sleep(BREATH).await;
+                }
+            }
         }
     }
 }
 
-#[async_trait]
-impl ServerApp for Limited {
-    async fn process_new(
-        self: &Arc<Self>,
-        session: Stream,
-        shutdown: &ShutdownWatch,
-    ) -> Option<Stream> {
-        let Some(_open) = self.open.enter_below(self.limit) else {
-            self.refused.inc();
-            return None;
-        };
-        self.proxy.process_new(session, shutdown).await
-    }
-
-    async fn cleanup(&self) {
-        ServerApp::cleanup(&*self.proxy).await;
-    }
-}
-
-/// The service that takes requests on all listeners.
-pub(crate) fn service(app: Limited, listeners: &[Listener]) -> anyhow::Result<Service<Limited>> {
-    let mut service = Service::new("proxy".to_owned(), app);
-    for listener in listeners {
-        // pingora holds up to 1,460 bytes of a response with a Content-Length back until more
-        // comes; without a write buffer each piece leaves as it came.
-        let mut config = ListenerConfig::tcp(listener.address.to_string())
-            .l4_buffer(L4BufferSettings::default().write(0));
-        if let Some(tls) = &listener.tls {
-            config = config.tls(tls_settings(tls)?);
-        }
-        service.add_listener(config);
-    }
-    Ok(service)
+/// pingora's proxy, for one thread of so many.
+pub(crate) fn proxy(gateway: &Arc<Gateway>, threads: usize) -> Proxy {
+    let conf = ServerConf {
+        threads,
+        upstream_keepalive_pool_size: POOLED_CONNECTIONS,
+        max_retries: ATTEMPTS,
+        ..ServerConf::default()
+    };
+    let mut proxy = HttpProxy::new(Phases(Arc::clone(gateway)), Arc::new(conf));
+    let mut options = HttpServerOptions::default();
+    options.h2c = true;
+    options.h2_idle_timeout = Some(H2_IDLE);
+    proxy.server_options = Some(options);
+    proxy.handle_init_modules();
+    Arc::new(proxy)
 }
 
 fn tls_settings(tls: &ListenerTls) -> anyhow::Result<TlsSettings> {

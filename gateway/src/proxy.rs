@@ -88,7 +88,7 @@ impl Gateway {
                 method: head.method.clone(),
                 uri: head.uri.clone(),
                 version: head.version,
-                headers: head.headers.clone(),
+                headers: (&head.headers).into(),
                 tls,
                 client,
                 body: Body::default(),

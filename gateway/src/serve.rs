@@ -14,12 +14,9 @@ use anyhow::Context;
 use offpath_config::Config;
 use offpath_export::{Drained, Handle};
 use offpath_filters::{CaptureBudget, Router};
-use parking_lot::Mutex;
-use pingora::server::{Fds, ListenFds};
 use pingora::services::Service as _;
 use pingora::services::listening::Service;
 use prometheus::Registry;
-use tokio::runtime::Handle as Runtime;
 use tokio::sync::{oneshot, watch};
 use tokio::task::JoinSet;
 use tokio::time::MissedTickBehavior;
@@ -28,15 +25,16 @@ use tracing::{info, warn};
 use crate::alerts;
 use crate::inflight::InFlight;
 use crate::latency;
-use crate::listener::{self, Limited};
+use crate::listener::{self, Limit};
 use crate::metrics::Metrics;
 use crate::ops::{AdminApp, Ops, TelemetryApp};
-use crate::proxy::{Gateway, Phases};
+use crate::proxy::Gateway;
 use crate::route::{self, RouteState};
 use crate::signals::{self, Stops};
 use crate::upstream::{self, Upstream};
+use crate::workers::{Threads, Workers};
 
-/// Idle connections and accept loops get this long to end once no request is under way.
+/// Connections get this long to end once no request is under way.
 const CLOSING: Duration = Duration::from_millis(200);
 
 /// Who else follows a run; nobody by default.
@@ -68,17 +66,18 @@ pub(crate) fn serve(config: &Config, serving: Serving) -> anyhow::Result<Drained
             hurry.now();
         }
     }))?;
-    let threads = std::thread::available_parallelism().map_or(1, usize::from);
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(threads)
-        .thread_name("offpath-proxy")
+    let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
-        .context("cannot start the proxy's threads")?;
+        .context("cannot start the runtime")?;
 
-    let served = Parts::assemble(config, &metrics, export, registry, threads)
-        .and_then(|parts| runtime.block_on(parts.run(config, serving, &stops)));
-    // Drops what is still under way, which hands it off with the reason `shutdown`.
+    let served =
+        Parts::assemble(config, &metrics, export, registry).and_then(|(parts, threads)| {
+            let served = runtime.block_on(parts.run(config, serving, &stops));
+            // Drops what is still under way, which hands it off with the reason `shutdown`.
+            threads.stop(CLOSING);
+            served
+        });
     runtime.shutdown_timeout(CLOSING);
     let left = served.as_ref().map_or(Duration::ZERO, |deadline| {
         deadline.saturating_duration_since(Instant::now())
@@ -95,7 +94,8 @@ pub(crate) fn serve(config: &Config, serving: Serving) -> anyhow::Result<Drained
 
 /// Everything that runs.
 struct Parts {
-    proxy: Service<Limited>,
+    workers: Arc<Workers>,
+    limit: Limit,
     telemetry: Service<TelemetryApp>,
     admin: Service<AdminApp>,
     upstreams: Vec<Arc<Upstream>>,
@@ -108,8 +108,7 @@ impl Parts {
         metrics: &Arc<Metrics>,
         export: Handle,
         registry: Registry,
-        threads: usize,
-    ) -> anyhow::Result<Self> {
+    ) -> anyhow::Result<(Self, Threads)> {
         let upstreams = Upstream::compile(config)?;
         let budget = CaptureBudget::new(config.limits.capture_bytes);
         let in_flight = InFlight::default();
@@ -125,8 +124,14 @@ impl Parts {
             export: export.clone(),
             in_flight: in_flight.clone(),
         });
-        let refused = metrics.connections_refused.clone();
-        let app = Limited::new(Phases(gateway), threads, config.limits.connections, refused);
+        let threads = std::thread::available_parallelism().map_or(1, usize::from);
+        let proxies = (0..threads).map(|_| listener::proxy(&gateway, threads));
+        let (workers, threads) = Workers::start(proxies.collect())?;
+        let limit = Limit {
+            open: InFlight::default(),
+            most: config.limits.connections,
+            refused: metrics.connections_refused.clone(),
+        };
         let ops = Arc::new(Ops {
             registry,
             metrics: Arc::clone(metrics),
@@ -141,14 +146,15 @@ impl Parts {
         telemetry.add_tcp(&config.telemetry.address.to_string());
         let mut admin = Service::new("admin".to_owned(), AdminApp(Arc::clone(&ops)));
         admin.add_tcp(&config.admin.address.to_string());
-        let proxy = listener::service(app, &config.listeners)?;
-        Ok(Self {
-            proxy,
+        let parts = Self {
+            workers,
+            limit,
             telemetry,
             admin,
             upstreams,
             ops,
-        })
+        };
+        Ok((parts, threads))
     }
 
     /// Serves until told to stop, then until the last request ends; gives the drain's deadline.
@@ -158,10 +164,17 @@ impl Parts {
         serving: Serving,
         stops: &Stops,
     ) -> anyhow::Result<Instant> {
-        addresses(config).try_for_each(bindable)?;
+        let Some(accepting) = self.workers.runtimes().next().cloned() else {
+            anyhow::bail!("there is no thread to serve on");
+        };
+        let bound = listener::bind(&config.listeners, &accepting)?;
+        [config.telemetry.address, config.admin.address]
+            .into_iter()
+            .try_for_each(bindable)?;
         upstream::resolve(&self.upstreams).await;
 
-        let _watch = latency::Watch::start(self.ops.latency.clone(), Runtime::current())?;
+        let runtimes = self.workers.runtimes().cloned().collect();
+        let _watch = latency::Watch::start(self.ops.latency.clone(), runtimes)?;
         // Two watches: probes are answered until the end of a drain.
         let (stop_proxy, proxy_watch) = watch::channel(false);
         let (_stop_ops, ops_watch) = watch::channel(false);
@@ -171,13 +184,9 @@ impl Parts {
         tasks.spawn(async move { self.admin.start_service(None, ops_watch, 1).await });
         tasks.spawn(upstream::watch(self.upstreams));
         tasks.spawn(watch(self.ops.routes.clone()));
-        let mut proxy = JoinSet::new();
-        let table: ListenFds = Arc::new(Mutex::new(Fds::new()));
-        let fds = Some(Arc::clone(&table));
-        proxy.spawn(async move { self.proxy.start_service(fds, proxy_watch, 1).await });
-        tokio::select! {
-            () = bound(&table, config) => {}
-            _ = proxy.join_next() => anyhow::bail!("the listeners could not be started"),
+        for listener in bound {
+            let workers = Arc::clone(&self.workers);
+            accepting.spawn(listener.accept(workers, self.limit.clone(), proxy_watch.clone()));
         }
         self.ops.ready.store(true, Relaxed);
         info!(version = env!("CARGO_PKG_VERSION"), "offpath is ready.");
@@ -190,12 +199,12 @@ impl Parts {
             () = stops.times(1) => {}
             () = asked(serving.stop) => {}
             // A service ends before the signal only when it could not be started.
-            _ = proxy.join_next() => anyhow::bail!("the listeners could not be started"),
             _ = tasks.join_next() => anyhow::bail!("telemetry or admin could not be started"),
         }
         let deadline = Instant::now() + config.limits.drain;
         self.ops.ready.store(false, Relaxed);
         stop_proxy.send_replace(true);
+        self.workers.end_idle().await;
         let in_flight = self.ops.in_flight.count();
         info!(in_flight, "Draining.");
         tokio::select! {
@@ -207,7 +216,7 @@ impl Parts {
             () = stops.times(2) => warn!("A second signal: requests are cut."),
         }
         // The last responses' connections close by themselves.
-        drop(tokio::time::timeout(CLOSING, proxy.join_next()).await);
+        drop(tokio::time::timeout(CLOSING, self.limit.open.idle()).await);
         Ok(deadline)
     }
 }
@@ -229,24 +238,6 @@ async fn watch(routes: Vec<Arc<RouteState>>) {
             watch.look(now.into_std());
         }
     }
-}
-
-/// Waits until every listener takes connections: pingora binds them in tasks of its own, and
-/// notes each in this table once it has.
-async fn bound(table: &ListenFds, config: &Config) {
-    let is_bound = |address: String| table.lock().get(&address).is_some();
-    let all_are = || {
-        let mut listeners = config.listeners.iter();
-        listeners.all(|listener| is_bound(listener.address.to_string()))
-    };
-    while !all_are() {
-        tokio::time::sleep(Duration::from_millis(1)).await;
-    }
-}
-
-fn addresses(config: &Config) -> impl Iterator<Item = SocketAddr> {
-    let listeners = config.listeners.iter().map(|listener| listener.address);
-    listeners.chain([config.telemetry.address, config.admin.address])
 }
 
 /// Asked beforehand: pingora panics where it cannot bind.

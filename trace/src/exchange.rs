@@ -8,9 +8,9 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
-use http::{HeaderMap, Method, StatusCode, Uri, Version};
+use http::{Method, StatusCode, Uri, Version};
 
-use crate::{Plan, SpanId, TraceContext, TraceId};
+use crate::{Headers, Plan, SpanId, TraceContext, TraceId};
 
 /// One request and its response, or as much of them as there was.
 #[derive(Debug)]
@@ -133,7 +133,7 @@ pub struct Request {
     /// HTTP version between the client and offpath.
     pub version: Version,
     /// The fields as they came, credentials included: the background masks them.
-    pub headers: HeaderMap,
+    pub headers: Headers,
     /// Whether the listener speaks TLS.
     pub tls: bool,
     /// The client's address.
@@ -148,13 +148,13 @@ pub struct Response {
     /// The status.
     pub status: StatusCode,
     /// The upstream's fields, or those of offpath's own error.
-    pub headers: HeaderMap,
+    pub headers: Headers,
     /// `false`: offpath answered by itself.
     pub from_upstream: bool,
     /// The body.
     pub body: Body,
     /// The fields after the body (HTTP/2).
-    pub trailers: Option<HeaderMap>,
+    pub trailers: Option<Headers>,
 }
 
 /// One message's body: its first bytes, and its true size.

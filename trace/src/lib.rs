@@ -8,6 +8,7 @@
 mod context;
 pub mod decode;
 mod exchange;
+mod headers;
 mod percent;
 mod plan;
 mod rate;
@@ -20,6 +21,7 @@ pub use decode::{Defect, decode};
 pub use exchange::{
     Body, Charge, Chunk, EndReason, Exchange, Ids, KeptBecause, Outcome, Request, Response, Timing,
 };
+pub use headers::Headers;
 pub use plan::{Level, Plan};
 pub use rate::RateCap;
 pub use redact::{Counts, PatternRule, Redaction, RuleError, Rules};

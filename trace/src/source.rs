@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use http::{HeaderMap, HeaderName, Uri};
+use http::{HeaderName, Uri};
 
 use crate::percent::{self, Plus};
 
@@ -24,10 +24,14 @@ pub enum Source {
 
 impl Source {
     /// What it says of a request with this head. Nothing where the value is empty, or in the body.
-    pub fn of_head<'a>(&'a self, uri: &'a Uri, headers: &'a HeaderMap) -> Option<Cow<'a, str>> {
+    pub fn of_head<'a>(
+        &'a self,
+        uri: &'a Uri,
+        header: impl FnOnce(&HeaderName) -> Option<&'a [u8]>,
+    ) -> Option<Cow<'a, str>> {
         let value = match self {
             Self::Constant(value) => Cow::Borrowed(&**value),
-            Self::Header(name) => String::from_utf8_lossy(headers.get(name)?.as_bytes()),
+            Self::Header(name) => String::from_utf8_lossy(header(name)?),
             Self::Query(name) => parameter(uri.query()?, name)?,
             Self::Path(segment) => {
                 let segment = uri.path().split('/').nth(*segment)?;
@@ -54,8 +58,8 @@ mod tests {
 
     #[track_caller]
     fn check(source: &Source, target: &str, expect: Option<&str>) {
-        let (uri, headers) = (target.parse().unwrap(), HeaderMap::new());
-        let found = source.of_head(&uri, &headers);
+        let uri: Uri = target.parse().unwrap();
+        let found = source.of_head(&uri, |_| None);
         assert_eq!(found.as_deref(), expect, "{source:?} of {target}");
     }
 

@@ -2,6 +2,7 @@
 
 use http::StatusCode;
 use offpath_config::Config;
+use offpath_trace::Headers;
 
 use super::*;
 use crate::tests::stub::Stub;
@@ -64,15 +65,12 @@ fn each_rule_keeps_what_it_names() {
 
 #[track_caller]
 fn check_grpc(kind: &'static str, head: Option<&str>, trailer: Option<&str>, error: bool) {
-    let map = |status: &str| {
-        HeaderMap::from_iter([("grpc-status".parse().unwrap(), status.parse().unwrap())])
-    };
+    let map = |status| Headers::from_iter([("grpc-status", status)]);
     let because = judged(|exchange, _| {
         let response = exchange.response.as_mut().unwrap();
         response.status = StatusCode::OK;
         response.headers = head.map(map).unwrap_or_default();
-        let kind = HeaderValue::from_static(kind);
-        response.headers.insert(CONTENT_TYPE, kind);
+        response.headers.extend([("content-type", kind)]);
         response.trailers = trailer.map(map);
     });
     let expect = error.then_some(KeptBecause::GrpcError);

@@ -4,11 +4,11 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use bytes::Bytes;
-use http::{HeaderMap, Method, StatusCode, Uri, Version};
+use http::{Method, StatusCode, Uri, Version};
 use offpath_config::{Config, Env};
 use offpath_trace::{
-    Body, Chunk, Defect, EndReason, Exchange, Ids, KeptBecause, Level, Outcome, Plan, Request,
-    Response, Span, SpanId, SpanKind, Status, Text, Timing, Trace, TraceId, Value,
+    Body, Chunk, Defect, EndReason, Exchange, Headers, Ids, KeptBecause, Level, Outcome, Plan,
+    Request, Response, Span, SpanId, SpanKind, Status, Text, Timing, Trace, TraceId, Value,
 };
 use prometheus::Registry;
 
@@ -187,7 +187,7 @@ pub(crate) fn exchange(plan: &Arc<Plan>, id: u128, body: Bytes) -> Exchange {
             method: Method::POST,
             uri: Uri::from_static("/"),
             version: Version::HTTP_11,
-            headers: HeaderMap::new(),
+            headers: Headers::default(),
             tls: false,
             client: None,
             body: Body {
@@ -198,7 +198,7 @@ pub(crate) fn exchange(plan: &Arc<Plan>, id: u128, body: Bytes) -> Exchange {
         },
         response: Some(Response {
             status: StatusCode::OK,
-            headers: HeaderMap::new(),
+            headers: Headers::default(),
             from_upstream: true,
             body: Body::default(),
             trailers: None,

@@ -2,7 +2,7 @@
 
 use http::{Method, Uri};
 use offpath_config::Keep;
-use offpath_trace::{KeptBecause, Level, SpanId, TraceId};
+use offpath_trace::{Headers, KeptBecause, Level, SpanId, TraceId};
 
 use super::*;
 
@@ -36,7 +36,7 @@ fn recording(budget: &CaptureBudget, keeping: Keeping) -> Box<Recording> {
         method: Method::POST,
         uri: Uri::from_static("/v1/chat/completions"),
         version: Version::HTTP_11,
-        headers: HeaderMap::new(),
+        headers: Headers::default(),
         tls: false,
         client: None,
         body: offpath_trace::Body::default(),

@@ -82,7 +82,7 @@ fn root(route: &Route, tracing: &Tracing, asked: &Asked) -> Option<Span> {
         method: asked.head.method.clone(),
         uri: asked.head.uri.clone(),
         version: Version::HTTP_11,
-        headers: asked.head.headers.clone(),
+        headers: (&asked.head.headers).into(),
         tls: false,
         client: None,
         body: Body::default(),

@@ -1,9 +1,9 @@
 //! One body made ready to read: joined, opened, checked for UTF-8, and looked at for its shape.
 
 use bytes::{Bytes, BytesMut};
-use http::{HeaderMap, HeaderName, header};
+use http::{HeaderName, header};
 
-use crate::{Body, Plan, Redaction, Text};
+use crate::{Body, Headers, Plan, Redaction, Text};
 
 use super::defect::{Defect, Notes};
 use super::encoding;
@@ -101,7 +101,7 @@ impl Document {
     /// Reads one message's body. `ended`: the message came to its end, as far as the
     /// transport knows.
     pub(crate) fn read(
-        headers: &HeaderMap,
+        headers: &Headers,
         body: &Body,
         ended: bool,
         plan: &Plan,
@@ -112,7 +112,7 @@ impl Document {
         }
         let opened = encoding::open(headers, join(body), body.truncated, plan.decoded_max, notes);
         let content_type = headers.get(header::CONTENT_TYPE);
-        let content_type = content_type.map(|value| String::from_utf8_lossy(value.as_bytes()));
+        let content_type = content_type.map(String::from_utf8_lossy);
         let content_type =
             content_type.map(|value| text::cut(&value, CONTENT_TYPE_BYTES_MAX).to_owned());
         let mut document = Self {
@@ -139,9 +139,9 @@ impl Document {
     }
 
     /// Takes off what KServe's binary extension puts after the JSON.
-    fn split_tail(&mut self, headers: &HeaderMap) {
-        let len = headers.get(&JSON_LENGTH);
-        let len = len.and_then(|len| len.to_str().ok()?.parse::<usize>().ok());
+    fn split_tail(&mut self, headers: &Headers) {
+        let len = headers.text(&JSON_LENGTH);
+        let len = len.and_then(|len| len.parse::<usize>().ok());
         let Some(len) = len else {
             return;
         };

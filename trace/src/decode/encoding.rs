@@ -6,7 +6,10 @@
 use std::io::{self, BufRead, Read};
 
 use bytes::Bytes;
-use http::{HeaderMap, header};
+use http::header;
+
+use crate::Headers;
+use crate::headers::visible;
 
 use super::defect::{Defect, Notes};
 
@@ -38,7 +41,7 @@ pub(super) enum Coding {
 
 /// Opens `bytes` as `content-encoding` says; `cut` says that the body went on after them.
 pub(super) fn open(
-    headers: &HeaderMap,
+    headers: &Headers,
     bytes: Bytes,
     cut: bool,
     bytes_max: usize,
@@ -49,7 +52,7 @@ pub(super) fn open(
         cut,
         encoded: false,
     };
-    if !headers.contains_key(header::CONTENT_ENCODING) || opened.bytes.is_empty() {
+    if !headers.contains(header::CONTENT_ENCODING) || opened.bytes.is_empty() {
         return opened;
     }
     let Some(codings) = codings(headers) else {
@@ -84,10 +87,10 @@ pub(super) fn open(
 }
 
 /// The codings in the order in which they were applied; `None` if one is not known.
-pub(super) fn codings(headers: &HeaderMap) -> Option<Vec<Coding>> {
+pub(super) fn codings(headers: &Headers) -> Option<Vec<Coding>> {
     let mut codings = Vec::new();
-    for value in headers.get_all(header::CONTENT_ENCODING) {
-        for name in value.to_str().ok()?.split(',') {
+    for value in headers.all(header::CONTENT_ENCODING) {
+        for name in visible(value)?.split(',') {
             let coding = match name.trim().to_ascii_lowercase().as_str() {
                 "" | "identity" => continue,
                 "gzip" | "x-gzip" => Coding::Gzip,
@@ -147,7 +150,6 @@ mod tests {
     use std::io::Write;
 
     use flate2::Compression;
-    use http::HeaderValue;
 
     use super::*;
 
@@ -185,11 +187,7 @@ mod tests {
     }
 
     fn opened(encoding: &str, packed: Vec<u8>, cut: bool, max: usize) -> (Opened, Vec<Defect>) {
-        let mut headers = HeaderMap::new();
-        headers.insert(
-            header::CONTENT_ENCODING,
-            HeaderValue::from_str(encoding).unwrap(),
-        );
+        let headers = [("content-encoding", encoding)].into_iter().collect();
         let mut notes = Notes::default();
         let opened = open(&headers, Bytes::from(packed), cut, max, &mut notes);
         (opened, notes.into_defects())

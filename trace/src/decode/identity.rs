@@ -105,7 +105,9 @@ fn value<'a>(
     match source {
         Source::Body(steps) => pointer::scalar(request, steps).filter(|value| !value.is_empty()),
         Source::Header(name) => header(exchange, name, notes).filter(|value| !value.is_empty()),
-        _ => source.of_head(&exchange.request.uri, &exchange.request.headers),
+        _ => source.of_head(&exchange.request.uri, |name| {
+            exchange.request.headers.get(name)
+        }),
     }
 }
 
@@ -116,7 +118,7 @@ pub(super) fn header<'a>(
     notes: &mut Notes,
 ) -> Option<Cow<'a, str>> {
     let value = exchange.request.headers.get(name)?;
-    let value = String::from_utf8_lossy(value.as_bytes());
+    let value = String::from_utf8_lossy(value);
     let redaction = &exchange.plan.redaction;
     let mask = redaction.header(name, &value, &mut notes.redactions);
     Some(mask.map_or(value, Cow::Owned))

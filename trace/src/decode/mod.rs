@@ -30,9 +30,7 @@ mod url;
 #[cfg(test)]
 mod tests;
 
-use http::HeaderMap;
-
-use crate::{Body, Counts, EndReason, Exchange, Trace};
+use crate::{Body, Counts, EndReason, Exchange, Headers, Trace};
 
 use self::body::Document;
 use self::defect::Notes;
@@ -42,14 +40,14 @@ pub use self::defect::Defect;
 /// Reads one exchange.
 pub fn decode(exchange: &Exchange) -> (Trace, Vec<Defect>) {
     let mut notes = Notes::default();
-    let mut read = |headers: &HeaderMap, body: &Body| {
+    let mut read = |headers: &Headers, body: &Body| {
         let ended = exchange.outcome.end == EndReason::Complete;
         Document::read(headers, body, ended, &exchange.plan, &mut notes)
     };
     let request = read(&exchange.request.headers, &exchange.request.body);
     let response = match &exchange.response {
         Some(response) => read(&response.headers, &response.body),
-        None => read(&HeaderMap::new(), &Body::default()),
+        None => read(&Headers::default(), &Body::default()),
     };
     let reading = format::read(exchange, &request, &response, &mut notes);
     let ending = spans::Ending::of(exchange, &reading);

@@ -54,10 +54,10 @@ pub(super) fn masked_query(query: &str) -> Cow<'_, str> {
 
 /// Whom the client asked for: name, and port where one was given.
 pub(super) fn server(request: &Request) -> Option<(String, Option<u16>)> {
-    let host = request.headers.get(http::header::HOST);
+    let host = request.headers.text(http::header::HOST);
     let authority: Authority = match request.uri.authority() {
         Some(authority) => authority.clone(),
-        None => host?.to_str().ok()?.parse().ok()?,
+        None => host?.parse().ok()?,
     };
     // `host()` leaves out a user name and password.
     Some((authority.host().to_owned(), authority.port_u16()))

@@ -43,17 +43,18 @@ pub(crate) fn exchange(recording: &Recording, chunking: Chunking) -> Exchange {
             method: Method::from_bytes(recording.method.as_bytes()).unwrap(),
             uri: recording.path.parse().unwrap(),
             version: Version::HTTP_11,
-            headers,
+            headers: (&headers).into(),
             tls: true,
             client: None,
             body: body(&recording.request, chunking),
         },
         response: Some(Response {
             status: StatusCode::from_u16(recording.status).unwrap(),
-            headers: fields(&recording.response_fields),
+            headers: (&fields(&recording.response_fields)).into(),
             from_upstream: true,
             body: body(&recording.response, chunking),
-            trailers: (!recording.trailers.is_empty()).then(|| fields(&recording.trailers)),
+            trailers: (!recording.trailers.is_empty())
+                .then(|| (&fields(&recording.trailers)).into()),
         }),
         timing: timing(),
         outcome: Outcome {

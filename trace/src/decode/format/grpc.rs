@@ -154,10 +154,9 @@ fn said(exchange: &Exchange) -> Option<String> {
 fn field<'a>(exchange: &'a Exchange, name: &str) -> Option<&'a str> {
     let response = exchange.response.as_ref()?;
     let trailers = response.trailers.as_ref();
-    let value = trailers
-        .and_then(|trailers| trailers.get(name))
-        .or_else(|| response.headers.get(name))?;
-    value.to_str().ok()
+    trailers
+        .and_then(|trailers| trailers.text(name))
+        .or_else(|| response.headers.text(name))
 }
 
 fn name_of(code: u16) -> &'static str {

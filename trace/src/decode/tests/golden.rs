@@ -2,6 +2,8 @@
 
 use std::fmt::Write;
 
+use http::header::{HOST, HeaderMap, HeaderValue};
+
 use super::*;
 
 /// Reads `METHOD path`, headers and a body; a line of `=`; a status, headers and a body.
@@ -13,18 +15,21 @@ fn parse(file: &str) -> Exchange {
     let (head, response_body) = response.split_once("\n\n").unwrap();
     let (status, response_headers) = head.split_once('\n').unwrap();
     let fields = |lines: &str| {
-        let pairs: Vec<_> = lines
-            .lines()
-            .filter_map(|line| line.split_once(": "))
+        let fields = lines.lines().filter_map(|line| line.split_once(": "));
+        let map: HeaderMap = fields
+            .map(|(name, value)| (name.parse().unwrap(), value.parse().unwrap()))
             .collect();
-        headers(&pairs)
+        map
     };
     exchange(path, request_body, response_body).with(|exchange| {
         exchange.request.method = method.parse().unwrap();
-        exchange.request.headers.extend(fields(request_headers));
+        let mut head = fields(request_headers);
+        head.entry(HOST)
+            .or_insert(HeaderValue::from_static("models.example:8080"));
+        exchange.request.headers = (&head).into();
         let response = exchange.response.as_mut().unwrap();
         response.status = status.parse().unwrap();
-        response.headers = fields(response_headers);
+        response.headers = (&fields(response_headers)).into();
     })
 }
 

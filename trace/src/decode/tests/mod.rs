@@ -16,12 +16,12 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Version};
+use http::{Method, StatusCode, Version};
 
 use super::eventstream::crc;
 use crate::{
-    Body, Chunk, Defect, EndReason, Exchange, Ids, KeptBecause, Level, Outcome, Plan, Request,
-    Response, Span, SpanId, Text, Timing, Trace, TraceId, Value, decode,
+    Body, Chunk, Defect, EndReason, Exchange, Headers, Ids, KeptBecause, Level, Outcome, Plan,
+    Request, Response, Span, SpanId, Text, Timing, Trace, TraceId, Value, decode,
 };
 
 /// A plain exchange: a POST that the upstream answered with 200.
@@ -65,7 +65,7 @@ pub(super) fn exchange(path: &str, request: &str, response: &str) -> Exchange {
         },
         response: Some(Response {
             status: StatusCode::OK,
-            headers: HeaderMap::new(),
+            headers: Headers::default(),
             from_upstream: true,
             body: body(&[response.as_bytes()]),
             trailers: None,
@@ -110,13 +110,13 @@ pub(super) fn stream(events: &[&str]) -> Exchange {
 
 impl Exchange {
     pub(super) fn request_header(mut self, name: &str, value: &str) -> Self {
-        self.request.headers.extend(headers(&[(name, value)]));
+        set(&mut self.request.headers, name, value);
         self
     }
 
     pub(super) fn response_header(mut self, name: &str, value: &str) -> Self {
         if let Some(response) = &mut self.response {
-            response.headers.extend(headers(&[(name, value)]));
+            set(&mut response.headers, name, value);
         }
         self
     }
@@ -142,14 +142,16 @@ impl Exchange {
     }
 }
 
-pub(super) fn headers(pairs: &[(&str, &str)]) -> HeaderMap {
-    let pair = |(name, value): &(&str, &str)| {
-        (
-            name.parse::<HeaderName>().unwrap(),
-            HeaderValue::from_str(value).unwrap(),
-        )
-    };
-    pairs.iter().map(pair).collect()
+pub(super) fn headers(pairs: &[(&str, &str)]) -> Headers {
+    pairs.iter().copied().collect()
+}
+
+/// In front of the others: the first of a name counts.
+fn set(headers: &mut Headers, name: &str, value: &str) {
+    let others = std::mem::take(headers);
+    headers.extend([(name, value)]);
+    let others = others.iter();
+    headers.extend(others.map(|(name, value)| (std::str::from_utf8(name).unwrap(), value)));
 }
 
 /// A frame of Amazon's binary event stream, with string headers.

@@ -2,12 +2,10 @@
 
 use std::borrow::Cow;
 
-use http::HeaderMap;
-
-use crate::Exchange;
 use crate::decode::format::{Reading, full};
 use crate::decode::json::{Kind, Raw};
 use crate::decode::text;
+use crate::{Exchange, Headers};
 
 use super::names::{Fields, name, scalar};
 use super::usage::Usage;
@@ -195,9 +193,9 @@ fn error_of(exchange: &Exchange, error: Raw<'_>) -> Option<String> {
 }
 
 /// Bedrock counts in the response's fields, whatever the model's vendor sends.
-fn of_headers(headers: &HeaderMap) -> Option<Usage> {
+fn of_headers(headers: &Headers) -> Option<Usage> {
     let count = |name| {
-        let value: i64 = headers.get(name)?.to_str().ok()?.parse().ok()?;
+        let value: i64 = headers.text(name)?.parse().ok()?;
         (value >= 0).then_some(value)
     };
     Usage::of_counts(

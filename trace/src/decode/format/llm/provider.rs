@@ -4,10 +4,10 @@
 //! local model as OpenAI's, and without one MLflow's cost table looks for the model's name among
 //! all providers, so where nothing names the provider there is none.
 
-use http::{HeaderMap, HeaderName};
+use http::HeaderName;
 
-use crate::Exchange;
 use crate::decode::url;
+use crate::{Exchange, Headers};
 
 /// A provider, in two vocabularies.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -117,9 +117,9 @@ fn by_host(host: &str) -> Option<Provider> {
 }
 
 /// Bedrock's hosts name a region, and its responses what they cost.
-fn bedrock(host: &str, headers: Option<&HeaderMap>) -> Option<Provider> {
+fn bedrock(host: &str, headers: Option<&Headers>) -> Option<Provider> {
     let named_so = host.starts_with("bedrock-runtime") && host.ends_with(".amazonaws.com");
-    let counts = |headers: &HeaderMap| BEDROCK.iter().any(|name| headers.contains_key(name));
+    let counts = |headers: &Headers| BEDROCK.iter().any(|name| headers.contains(name));
     (named_so || headers.is_some_and(counts)).then(|| named("aws.bedrock", "bedrock"))
 }
 
@@ -133,8 +133,8 @@ fn by_path(path: &str) -> Option<Provider> {
     }
 }
 
-fn by_header(headers: &HeaderMap) -> Option<Provider> {
+fn by_header(headers: &Headers) -> Option<Provider> {
     BY_HEADER
         .iter()
-        .find_map(|(name, provider)| headers.contains_key(name).then_some(*provider))
+        .find_map(|(name, provider)| headers.contains(name).then_some(*provider))
 }
