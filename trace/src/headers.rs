@@ -8,8 +8,10 @@ use std::fmt;
 
 use http::HeaderMap;
 
-/// The header fields of one message, in their order: before each the lengths of its name, which is
-/// in lower case, and of its value, as 32 bits.
+/// What stands before each field: the lengths of its name and of its value.
+const LENGTHS: usize = 2 * size_of::<u32>();
+
+/// The header fields of one message, in their order. Names are in lower case.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct Headers(Box<[u8]>);
 
@@ -72,10 +74,24 @@ fn length(rest: &mut &[u8]) -> Option<usize> {
 
 impl From<&HeaderMap> for Headers {
     fn from(map: &HeaderMap) -> Self {
-        let fields = map.iter();
-        fields
-            .map(|(name, value)| (name.as_str(), value.as_bytes()))
-            .collect()
+        let fields = || {
+            map.iter()
+                .map(|(name, value)| (name.as_str(), value.as_bytes()))
+        };
+        let lengths = fields().map(|(name, value)| LENGTHS + name.len() + value.len());
+        // Their exact size: no second allocation, here or below.
+        let mut packed = Vec::with_capacity(lengths.sum());
+        fields().for_each(|(name, value)| put(&mut packed, name, value));
+        Self(packed.into())
+    }
+}
+
+impl<'a, V: AsRef<[u8]>> Extend<(&'a str, V)> for Headers {
+    fn extend<I: IntoIterator<Item = (&'a str, V)>>(&mut self, fields: I) {
+        let mut packed = std::mem::take(&mut self.0).into_vec();
+        let fields = fields.into_iter();
+        fields.for_each(|(name, value)| put(&mut packed, name, value.as_ref()));
+        self.0 = packed.into();
     }
 }
 
@@ -87,20 +103,13 @@ impl<'a, V: AsRef<[u8]>> FromIterator<(&'a str, V)> for Headers {
     }
 }
 
-impl<'a, V: AsRef<[u8]>> Extend<(&'a str, V)> for Headers {
-    fn extend<I: IntoIterator<Item = (&'a str, V)>>(&mut self, fields: I) {
-        let mut packed = std::mem::take(&mut self.0).into_vec();
-        for (name, value) in fields {
-            let (name, value) = (name.as_bytes(), value.as_ref());
-            // A field of 4 GiB is past every limit of a head.
-            if let (Ok(name_len), Ok(value_len)) = (name.len().try_into(), value.len().try_into()) {
-                packed.extend_from_slice(&u32::to_le_bytes(name_len));
-                packed.extend_from_slice(&u32::to_le_bytes(value_len));
-                packed.extend_from_slice(name);
-                packed.extend_from_slice(value);
-            }
-        }
-        self.0 = packed.into();
+fn put(packed: &mut Vec<u8>, name: &str, value: &[u8]) {
+    // A field of 4 GiB is past every limit of a head.
+    if let (Ok(name_len), Ok(value_len)) = (name.len().try_into(), value.len().try_into()) {
+        packed.extend_from_slice(&u32::to_le_bytes(name_len));
+        packed.extend_from_slice(&u32::to_le_bytes(value_len));
+        packed.extend_from_slice(name.as_bytes());
+        packed.extend_from_slice(value);
     }
 }
 
