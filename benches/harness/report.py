@@ -49,6 +49,7 @@ def table(head, rows):
             print("  ".join("-" * width for width in widths))
 
 
-def spread(values):
+def spread(values, digits=1):
     """Median, least and greatest, as a cell."""
-    return f"{statistics.median(values):.1f} ({min(values):.1f}..{max(values):.1f})"
+    middle, *ends = (f"{value:.{digits}f}" for value in (statistics.median(values), min(values), max(values)))
+    return f"{middle} ({'..'.join(ends)})"

@@ -93,7 +93,8 @@ impl Exchanges {
     /// What the exporter sends for so many.
     fn bodies(&mut self, count: u64) -> anyhow::Result<Vec<Vec<u8>>> {
         let sink = StubSink::recording()?;
-        let background = Background::open(&sink.uri(), "{}")?;
+        // Full batches alone, however slow the machine is.
+        let background = Background::open(&sink.uri(), "{linger: 60s}")?;
         background.encode(self.make(count))?;
         background.close();
         let bodies = sink.take();
