@@ -8,11 +8,8 @@ use std::time::Duration;
 
 use anyhow::Context;
 use offpath_config::{Listener, ListenerTls};
-use pingora::apps::HttpServerOptions;
 use pingora::listeners::tls::{Acceptor, TlsSettings};
-use pingora::proxy::HttpProxy;
 use pingora::server::ShutdownWatch;
-use pingora::server::configuration::ServerConf;
 use prometheus::IntCounter;
 use rustls::RootCertStore;
 use rustls::pki_types::CertificateDer;
@@ -23,17 +20,7 @@ use tokio::runtime::Handle as Runtime;
 use tracing::warn;
 
 use crate::inflight::InFlight;
-use crate::proxy::{Gateway, Phases};
-use crate::workers::{Client, Proxy, Workers};
-
-/// An HTTP/2 connection without a stream is closed after this long.
-const H2_IDLE: Duration = Duration::from_secs(300);
-
-/// Pooled upstream connections of a thread, all endpoints together.
-const POOLED_CONNECTIONS: usize = 1024;
-
-/// Attempts at a request: the first, one more on a fresh connection, one at another endpoint.
-const ATTEMPTS: usize = 3;
+use crate::workers::{Client, Workers};
 
 /// Connections that may wait to be accepted; the kernel has a limit of its own.
 const BACKLOG: u32 = 65_535;
@@ -117,23 +104,6 @@ impl Bound {
             }
         }
     }
-}
-
-/// pingora's proxy, for one thread of so many.
-pub(crate) fn proxy(gateway: &Arc<Gateway>, threads: usize) -> Proxy {
-    let conf = ServerConf {
-        threads,
-        upstream_keepalive_pool_size: POOLED_CONNECTIONS,
-        max_retries: ATTEMPTS,
-        ..ServerConf::default()
-    };
-    let mut proxy = HttpProxy::new(Phases(Arc::clone(gateway)), Arc::new(conf));
-    let mut options = HttpServerOptions::default();
-    options.h2c = true;
-    options.h2_idle_timeout = Some(H2_IDLE);
-    proxy.server_options = Some(options);
-    proxy.handle_init_modules();
-    Arc::new(proxy)
 }
 
 fn tls_settings(tls: &ListenerTls) -> anyhow::Result<TlsSettings> {

@@ -124,9 +124,7 @@ impl Parts {
             export: export.clone(),
             in_flight: in_flight.clone(),
         });
-        let threads = std::thread::available_parallelism().map_or(1, usize::from);
-        let proxies = (0..threads).map(|_| listener::proxy(&gateway, threads));
-        let (workers, threads) = Workers::start(proxies.collect())?;
+        let (workers, threads) = Workers::start(&gateway)?;
         let limit = Limit {
             open: InFlight::default(),
             most: config.limits.connections,

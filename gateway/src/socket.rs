@@ -58,7 +58,7 @@ struct Writer {
     held: BytesMut,
     /// Only a task in its turn may leave something behind: its end is what sends it.
     in_turn: bool,
-    /// What went wrong at a turn's end; the next write's result.
+    /// What went wrong at a turn's end; the result of what is asked for next.
     failed: Option<io::Error>,
 }
 
@@ -135,6 +135,14 @@ impl Writer {
         Poll::Ready(Ok(()))
     }
 
+    /// Sends what is held, and tells of a turn's end that could not.
+    fn poll_flush(&mut self, turn: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self.failed.take() {
+            Some(error) => Poll::Ready(Err(error)),
+            None => self.poll_send(turn),
+        }
+    }
+
     /// Holds a small write, sends a larger one behind what is held.
     fn poll_write(
         &mut self,
@@ -188,6 +196,10 @@ impl AsyncRead for ClientSocket {
         }
         let count = self.ahead.len().min(buffer.remaining());
         buffer.put_slice(&self.ahead.split_to(count));
+        if self.ahead.is_empty() {
+            // Lets go of its memory.
+            self.ahead = BytesMut::new();
+        }
         Poll::Ready(Ok(()))
     }
 }
@@ -214,12 +226,12 @@ impl AsyncWrite for ClientSocket {
     }
 
     fn poll_flush(self: Pin<&mut Self>, turn: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.writer.0.lock().poll_send(turn)
+        self.writer.0.lock().poll_flush(turn)
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, turn: &mut Context<'_>) -> Poll<io::Result<()>> {
         let mut writer = self.writer.0.lock();
-        ready!(writer.poll_send(turn))?;
+        ready!(writer.poll_flush(turn))?;
         open(&mut writer.half)?.poll_shutdown(turn)
     }
 }

@@ -12,24 +12,34 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
-use pingora::apps::ServerApp;
+use pingora::apps::{HttpServerOptions, ServerApp};
 use pingora::listeners::tls::Acceptor;
 use pingora::protocols::Stream;
 use pingora::proxy::HttpProxy;
 use pingora::server::ShutdownWatch;
+use pingora::server::configuration::ServerConf;
 use tokio::runtime::{Builder, Handle};
 use tokio::sync::watch;
 use tracing::{debug, warn};
 
 use crate::inflight::{Guard, InFlight};
-use crate::proxy::Phases;
+use crate::proxy::{Gateway, Phases};
 use crate::socket::ClientSocket;
 
 /// A TLS handshake is over within this time.
 const HANDSHAKE: Duration = Duration::from_secs(60);
 
+/// An HTTP/2 connection without a stream is closed after this long.
+const H2_IDLE: Duration = Duration::from_secs(300);
+
+/// Pooled upstream connections of a thread, all endpoints together.
+const POOLED_CONNECTIONS: usize = 1024;
+
+/// Attempts at a request: the first, one more on a fresh connection, one at another endpoint.
+const ATTEMPTS: usize = 3;
+
 /// pingora's proxy, on one thread.
-pub(crate) type Proxy = Arc<HttpProxy<Phases>>;
+type Proxy = Arc<HttpProxy<Phases>>;
 
 /// Where connections are served.
 pub(crate) struct Workers(Vec<Worker>);
@@ -56,20 +66,17 @@ pub(crate) struct Client {
 }
 
 impl Workers {
-    /// Starts a thread for each proxy.
-    pub(crate) fn start(proxies: Vec<Proxy>) -> anyhow::Result<(Arc<Self>, Threads)> {
+    /// Starts a thread for each core.
+    pub(crate) fn start(gateway: &Arc<Gateway>) -> anyhow::Result<(Arc<Self>, Threads)> {
+        let count = std::thread::available_parallelism().map_or(1, usize::from);
         let (stop, stopped) = watch::channel(());
-        let count = proxies.len();
         let (ends, ended) = sync_channel(count);
-        let all = proxies
-            .into_iter()
-            .map(|proxy| {
-                let runtime = thread(stopped.clone(), ends.clone())?;
-                let open = InFlight::default();
+        let all = (0..count)
+            .map(|_| {
                 Ok(Worker {
-                    runtime,
-                    proxy,
-                    open,
+                    runtime: thread(stopped.clone(), ends.clone())?,
+                    proxy: proxy(gateway),
+                    open: InFlight::default(),
                 })
             })
             .collect::<io::Result<_>>()
@@ -134,6 +141,23 @@ fn thread(mut stopped: watch::Receiver<()>, ended: SyncSender<()>) -> io::Result
             ended.send(()).ok();
         })?;
     Ok(handle)
+}
+
+fn proxy(gateway: &Arc<Gateway>) -> Proxy {
+    let conf = ServerConf {
+        // Of this proxy: pingora's pool has room for so many connections times its threads.
+        threads: 1,
+        upstream_keepalive_pool_size: POOLED_CONNECTIONS,
+        max_retries: ATTEMPTS,
+        ..ServerConf::default()
+    };
+    let mut proxy = HttpProxy::new(Phases(Arc::clone(gateway)), Arc::new(conf));
+    let mut options = HttpServerOptions::default();
+    options.h2c = true;
+    options.h2_idle_timeout = Some(H2_IDLE);
+    proxy.server_options = Some(options);
+    proxy.handle_init_modules();
+    Arc::new(proxy)
 }
 
 async fn serve(client: Client, proxy: &Proxy, shutdown: ShutdownWatch) -> anyhow::Result<()> {

@@ -12,7 +12,7 @@ use http::HeaderMap;
 const LENGTHS: usize = 2 * size_of::<u32>();
 
 /// The header fields of one message, in their order. Names are in lower case.
-#[derive(Clone, Default, PartialEq, Eq)]
+#[derive(Default)]
 pub struct Headers(Box<[u8]>);
 
 impl Headers {

@@ -92,6 +92,20 @@ async fn a_client_that_went_away_is_told_by_a_later_write() {
     turns.run(task).await;
 }
 
+#[tokio::test]
+async fn what_a_turns_end_could_not_send_is_not_flushed() {
+    let (client, mut socket) = pair().await;
+    client.set_zero_linger().unwrap();
+    drop(client);
+    let turns = socket.turns();
+    let task = async {
+        socket.write_all(b"held").await.unwrap();
+        tokio::task::yield_now().await;
+        socket.flush().await
+    };
+    turns.run(task).await.unwrap_err();
+}
+
 /// Writes of these lengths, each followed by a pause where it says so, and how they arrive at a
 /// client that reads `step` bytes at a time; and the most that was ever held.
 async fn pass(writes: &[(usize, bool)], step: usize) -> (Vec<u8>, Vec<u8>, usize) {
