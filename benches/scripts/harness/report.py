@@ -8,7 +8,7 @@ import shlex
 import statistics
 import sys
 
-BENCHES = pathlib.Path(__file__).resolve().parent.parent
+BENCHES = pathlib.Path(__file__).resolve().parents[2]
 RESULTS = BENCHES / "results"
 
 
@@ -26,7 +26,7 @@ def machine():
 
 def command():
     arguments = [pathlib.Path(sys.argv[0]).name, *sys.argv[1:]]
-    return "benches/" + shlex.join(arguments)
+    return "benches/scripts/" + shlex.join(arguments)
 
 
 def write(what, figures):
