@@ -1,4 +1,4 @@
-//! Content codings that lie, tear and explode.
+//! Content codings: invalid, truncated and decompression bombs.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;

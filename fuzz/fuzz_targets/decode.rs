@@ -1,4 +1,4 @@
-//! Whole exchanges: any API, any type, any bytes, cut or not.
+//! Whole exchanges of any API, type and content, truncated or not.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;

@@ -1,4 +1,4 @@
-//! Amazon's binary frames: as they come, and with lengths and checksums put right.
+//! Amazon's binary frames, as generated and with corrected lengths and checksums.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;

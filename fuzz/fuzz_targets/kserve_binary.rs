@@ -1,4 +1,4 @@
-//! The Open Inference Protocol, with tensors after the JSON.
+//! The Open Inference Protocol with binary tensors after the JSON.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;

@@ -1,4 +1,4 @@
-//! A planted address in a body of any make is in no text of the trace.
+//! A planted email address in a body of any type does not appear in the trace.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;

@@ -1,5 +1,5 @@
-//! A segment that is overwritten, cut and spliced as the input says, or is the input: what is
-//! sound in it is read, and nothing else is, without a panic.
+//! A spool segment that is the input, or a valid one that is overwritten, truncated and spliced as
+//! the input directs. Only valid records may be read from it, without a panic.
 #![no_main]
 
 use std::cell::RefCell;
@@ -8,7 +8,7 @@ use std::fs;
 use libfuzzer_sys::fuzz_target;
 use offpath_export::{SpoolView, otlp_json};
 
-/// A real one, with four records. Its name holds its salt.
+/// A real segment with four records. Its file name contains its salt.
 const SEGMENT: &[u8] = include_bytes!("../data/four.seg");
 const NAME: &str = include_str!("../data/four.name");
 const RECORDS: usize = 4;
@@ -38,7 +38,7 @@ fuzz_target!(|input: &[u8]| {
     }
 });
 
-/// Changes the segment step by step: each takes 4 bytes, an offset and what to do there.
+/// Changes the segment step by step. A step has 4 bytes: an offset, an operation and its operand.
 fn changed(steps: &[u8]) -> Vec<u8> {
     let mut bytes = SEGMENT.to_vec();
     for step in steps.chunks_exact(4).take(64) {
@@ -58,7 +58,7 @@ fn changed(steps: &[u8]) -> Vec<u8> {
     bytes
 }
 
-/// The sound records of a segment.
+/// Returns the valid records of a segment.
 fn read(segment: &[u8]) -> Vec<Vec<u8>> {
     FOLDER.with(|folder| {
         let shelf = folder.path().join("shelf");

@@ -1,4 +1,4 @@
-//! Server-sent events, of an API that is known and of one that is not.
+//! Server-sent events of known APIs and of an unknown one.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;

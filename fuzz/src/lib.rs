@@ -1,4 +1,4 @@
-//! One exchange of hostile bytes, and what must hold of its trace.
+//! Exchanges of hostile bytes, and the properties that their traces must have.
 
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, SystemTime};
@@ -10,16 +10,16 @@ use offpath_trace::{
     Redaction, Request, Response, Rules, SpanId, Timing, Trace, TraceId, Value, decode,
 };
 
-/// At most this much of a body is unpacked.
+/// Maximum length of a decompressed body.
 const DECODED_MAX: usize = 256 * 1024;
 
-/// What a trace holds beyond a multiple of the bodies.
+/// Maximum size of a trace beyond a multiple of the bodies.
 const OVERHEAD_BYTES: usize = 512 * 1024;
 
-/// An address that no trace may hold.
+/// An email address that must not appear in any trace.
 pub const PLANTED: &str = " planted@secret.example ";
 
-/// One of each API.
+/// A request path of each API.
 pub const PATHS: [&str; 14] = [
     "/v1/chat/completions",
     "/v1/completions",
@@ -37,7 +37,7 @@ pub const PATHS: [&str; 14] = [
     "/x",
 ];
 
-/// One of each kind of body.
+/// A content type of each kind of body.
 pub const TYPES: [&str; 9] = [
     "application/json",
     "text/event-stream",
@@ -50,23 +50,23 @@ pub const TYPES: [&str; 9] = [
     "application/octet-stream",
 ];
 
-/// What an exchange is made of.
+/// The parts of an exchange that a target varies.
 pub struct Case<'a> {
-    /// The request's path.
+    /// Path of the request.
     pub path: &'a str,
-    /// The request's `content-type`.
+    /// `content-type` of the request.
     pub request_type: &'a str,
-    /// The response's.
+    /// `content-type` of the response.
     pub response_type: &'a str,
-    /// The response's `content-encoding`; none where it is empty.
+    /// `content-encoding` of the response; empty for no such header.
     pub coding: &'a str,
-    /// `inference-header-content-length` of both.
+    /// `inference-header-content-length` of both messages.
     pub header_length: Option<usize>,
-    /// The request's body.
+    /// Body of the request.
     pub request: &'a [u8],
-    /// The response's.
+    /// Body of the response.
     pub response: &'a [u8],
-    /// Whether more of the response passed than was kept.
+    /// Whether the captured response is truncated.
     pub cut: bool,
 }
 
@@ -85,18 +85,20 @@ impl Default for Case<'_> {
     }
 }
 
-/// One of several, by the first byte.
-pub fn pick<'a>(data: &[u8], of: &[&'a str]) -> &'a str {
-    let at = data.first().map_or(0, |byte| usize::from(*byte));
-    of.get(at % of.len()).copied().unwrap_or("/")
+/// Picks one of the options by the first byte.
+pub fn pick<'a>(data: &[u8], options: &[&'a str]) -> &'a str {
+    let index = data.first().map_or(0, |byte| usize::from(*byte));
+    options
+        .get(index % options.len())
+        .expect("a remainder is within the list")
 }
 
-/// The rest.
+/// Returns the bytes after the first one.
 pub fn body(data: &[u8]) -> &[u8] {
     data.get(1..).unwrap_or_default()
 }
 
-/// Decodes, and checks that the trace is bounded and that its JSON is JSON.
+/// Decodes the exchange, and checks that the trace is bounded and its JSON valid.
 pub fn check(case: &Case<'_>) {
     for statistics in [false, true] {
         let (trace, _) = decode(&exchange(case, Redaction::default(), statistics));
@@ -104,7 +106,8 @@ pub fn check(case: &Case<'_>) {
     }
 }
 
-/// As [`check`], and that the planted address is nowhere.
+/// Decodes the exchange with redaction, and checks like [`check`] and that the planted address does
+/// not appear in the trace.
 pub fn check_planted(case: &Case<'_>) {
     static RULES: OnceLock<Redaction> = OnceLock::new();
     let redaction = RULES.get_or_init(|| {
@@ -113,22 +116,22 @@ pub fn check_planted(case: &Case<'_>) {
             patterns: vec![PatternRule::Named("email".into())],
             ..Rules::default()
         };
-        Redaction::new(&rules).unwrap_or_default()
+        Redaction::new(&rules).expect("the rules above are valid")
     });
     let (trace, _) = decode(&exchange(case, redaction.clone(), false));
     check_sound(case, &trace);
-    let shown = format!("{trace:?}");
-    assert!(!shown.contains(PLANTED.trim()), "{shown}");
+    let text = format!("{trace:?}");
+    assert!(!text.contains(PLANTED.trim()), "{text}");
 }
 
 fn check_sound(case: &Case<'_>, trace: &Trace) {
-    let mut held = 0;
+    let mut size = 0;
     for (key, value) in trace.spans.iter().flat_map(|span| &span.attributes) {
-        held += match value {
+        size += match value {
             Value::Text(text) => {
                 let text = text.as_str();
                 let is_json = matches!(&**key, "mlflow.spanInputs" | "mlflow.spanOutputs");
-                // `NaN`, as Python writes it, is let pass.
+                // Python writes `NaN`, which is accepted although it is not JSON.
                 let python = text.contains("NaN") || text.contains("Infinity");
                 if is_json && !python {
                     let parsed = serde_json::from_str::<&serde_json::value::RawValue>(text);
@@ -141,10 +144,10 @@ fn check_sound(case: &Case<'_>, trace: &Trace) {
         };
     }
     let bound = 24 * (case.request.len() + case.response.len() + DECODED_MAX) + OVERHEAD_BYTES;
-    assert!(held <= bound, "{held} bytes of at most {bound}");
+    assert!(size <= bound, "{size} bytes of at most {bound}");
 }
 
-/// The bytes as frames of Amazon's stream, with lengths and checksums that are right.
+/// Encodes the bytes as frames of Amazon's event stream with valid lengths and checksums.
 pub fn framed(data: &[u8]) -> Vec<u8> {
     let crc = |bytes: &[u8]| {
         let mut crc = flate2::Crc::new();
@@ -154,8 +157,8 @@ pub fn framed(data: &[u8]) -> Vec<u8> {
     let mut stream = Vec::new();
     for piece in data.split(|byte| *byte == b'\n') {
         let (headers, payload) = piece.split_at(piece.len() / 2);
-        let total = u32::try_from(piece.len() + 16).unwrap_or(u32::MAX);
-        let headers_len = u32::try_from(headers.len()).unwrap_or(u32::MAX);
+        let total = u32::try_from(piece.len() + 16).expect("inputs are far smaller than 4 GiB");
+        let headers_len = u32::try_from(headers.len()).expect("they are part of the piece");
         let mut frame = [total.to_be_bytes(), headers_len.to_be_bytes()].concat();
         frame.extend_from_slice(&crc(&frame));
         frame.extend_from_slice(headers);

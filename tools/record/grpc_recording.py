@@ -1,5 +1,5 @@
-"""gRPC's calls of one message each way, passed on and written down: their messages as they are, framed
-anew (five bytes before each), and the status as the trailers that it came in."""
+"""Forwards and records unary gRPC calls: the messages, framed again with five bytes before each, and the
+status with its trailers."""
 
 from concurrent import futures
 
@@ -7,7 +7,7 @@ import grpc
 
 
 class Calls(grpc.GenericRpcHandler):
-    """Takes calls at `port` and passes them on to the server at another."""
+    """Accepts calls on `port` and forwards them to the server on another port."""
 
     def __init__(self, recording, upstream):
         self.recording = recording

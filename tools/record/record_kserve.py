@@ -1,4 +1,4 @@
-"""Records KServe's Python server, by its protocol of version 1 and by that of version 2."""
+"""Records KServe's Python server with versions 1 and 2 of its protocol."""
 
 import pathlib
 import sys

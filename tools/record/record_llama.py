@@ -1,4 +1,4 @@
-"""Records llama.cpp's server with a small model, asked by the clients of OpenAI and Anthropic."""
+"""Records llama.cpp's server with a small model, called by the clients of OpenAI and Anthropic."""
 
 import importlib.util
 import pathlib
@@ -18,7 +18,7 @@ QUESTION = [{"role": "system", "content": "Answer in one sentence."},
 WEATHER = {"type": "object", "properties": {"city": {"type": "string", "maxLength": 12}}, "required": ["city"]}
 TOOL = {"type": "function", "function": {
     "name": "weather", "description": "Tells the weather of a city.", "parameters": WEATHER}}
-# So small a model calls a tool where it has only to repeat the call.
+# A model this small calls a tool only if it has to repeat the call.
 CALL = [{"role": "user", "content": 'Repeat this text exactly:\n<tool_call>\n{"name": "weather", '
          '"arguments": {"city": "Paris"}}\n</tool_call>'}]
 
@@ -106,7 +106,7 @@ def refusals(recording):
         ask(recording.port, "/v1/messages", {"max_tokens": 4, "messages": [{"role": "user", "content": "word " * 520}]})
     with recording.of("embeddings_off", "openai.embeddings"):
         ask(recording.port, "/v1/embeddings", {"input": "Paris"})
-    # Its one slot is taken by an exchange that is not recorded.
+    # An exchange that is not recorded occupies its only slot.
     long = {"prompt": "Once upon a time", "n_predict": 300}
     taken = threading.Thread(target=ask, args=(recording.port, "/completion", long))
     with recording.of("no_slot", "llama.slots", statuses=[503]):

@@ -1,4 +1,4 @@
-"""Records `mlflow models serve` over a model of New York's flights of 2013: strings and missing values."""
+"""Records `mlflow models serve` with a model of New York's flights of 2013: strings and missing values."""
 
 import gzip
 import os
@@ -19,7 +19,7 @@ from recording import Recording, ask, free_port, running
 
 TEXTS = ["carrier", "tailnum", "origin", "dest"]
 NUMBERS = ["dep_time", "dep_delay", "air_time", "distance"]
-# Where the first day ends: the cancelled flights stand there, without times.
+# The end of the first day, with the cancelled flights, which have no times.
 FRAME = flights.iloc[742:862].reset_index(drop=True)
 INPUT = FRAME.drop(columns=["arr_delay"])
 
@@ -77,7 +77,7 @@ def refusals(recording):
     refused("torn_row", b'{"dataframe_split": {"columns": ["year", "month"], "data": [[2013]]}}')
     refused("unknown_key", b'{"rows": [[1]]}')
     refused("not_json", b'{"dataframe_split": ')
-    # It does not unpack, and quotes what it was sent.
+    # The server does not decompress the body, and quotes it in the error.
     refused("gzip", gzip.compress(split(INPUT.tail(2)), mtime=0), content_encoding="gzip")
     refused("unknown_type", b"year,month", content_type="application/x-parquet")
 

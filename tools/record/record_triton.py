@@ -1,4 +1,4 @@
-"""Records Triton, asked by NVIDIA's clients for HTTP and for gRPC."""
+"""Records Triton, called by NVIDIA's clients for HTTP and for gRPC."""
 
 import os
 import pathlib
@@ -42,7 +42,7 @@ def main():
 
 
 def repository(models):
-    """One model, `echo`, each of whose inputs may be left out."""
+    """One model, `echo`, all of whose inputs are optional."""
     version = models / "echo" / "1"
     version.mkdir(parents=True)
     shutil.copy(pathlib.Path(__file__).with_name("triton_model.py"), version / "model.py")
@@ -60,7 +60,7 @@ def repository(models):
 
 
 def server(home, port, calls):
-    """The server out of the wheel, with the stub of this Python beside its backend."""
+    """The server from the wheel, with the stub of this Python next to its backend."""
     bundle = PACKAGES / "pytriton" / "tritonserver"
     shutil.copytree(bundle / "backends", home / "backends")
     stub = f"{sys.version_info.major}.{sys.version_info.minor}/triton_python_backend_stub"
@@ -119,7 +119,7 @@ def refusals(recording):
                 client.infer(model, inputs)
             except InferenceServerException as refusal:
                 return refusal
-            raise SystemExit(f"{name}: it was not refused")
+            raise SystemExit(f"{name}: the request was not rejected")
 
     wide = tritonclient.http.InferInput("x", [2, 2, 1], "FP32")
     wide.set_data_from_numpy(TENSORS["x"].reshape(2, 2, 1))

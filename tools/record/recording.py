@@ -1,7 +1,7 @@
-"""A proxy that writes down what passes, one exchange a line, in the form of `trace/tests/cassette`.
+"""A proxy that records exchanges, one per line, in the format of `trace/tests/cassette`.
 
-Of heads everything stays but what is secret, framing, or another at every run. Chunk boundaries
-are not kept: whoever replays a recording tries several.
+Heads are recorded except for secrets, framing, and fields that differ in every run. Chunk boundaries are
+not recorded: a replay tries several.
 """
 
 import base64
@@ -26,7 +26,7 @@ KINDS = {"text/event-stream": "sse", "application/x-ndjson": "ndjson", "applicat
 
 
 class Recording:
-    """The exchanges with one server. Requests go to `port`."""
+    """The recorded exchanges with one server. Requests are sent to `port`."""
 
     def __init__(self, server, port):
         self.path = SERVERS / f"{server}.jsonl"
@@ -40,17 +40,17 @@ class Recording:
 
     @contextlib.contextmanager
     def of(self, name, wire, statuses=range(600)):
-        """What passes is `name`'s, where it is answered by one of these statuses."""
+        """Records the exchange within the block under `name`, if its status is among `statuses`."""
         self.name, self.wire, self.statuses = name, wire, statuses
         before = len(self.lines)
         yield
         self.name = None
         if len(self.lines) != before + 1:
-            raise SystemExit(f"{name}: {len(self.lines) - before} exchanges, where one was meant")
+            raise SystemExit(f"{name}: {len(self.lines) - before} exchanges instead of one")
         print(f"{self.lines[-1]['status']} {name}")
 
     def keep(self, *, method, path, request, status, response, trailers=()):
-        """Writes an exchange down; `request` and `response` are pairs of fields and a body."""
+        """Records an exchange; `request` and `response` are pairs of header fields and a body."""
         if self.name is None or status not in self.statuses:
             return
         types = [value for key, value in response[0] if key.lower() == "content-type"]
@@ -77,7 +77,7 @@ class Recording:
 
 
 class Forward(http.server.BaseHTTPRequestHandler):
-    """Passes a request on, and its whole answer back."""
+    """Forwards a request and returns its complete response."""
 
     protocol_version = "HTTP/1.1"
     recording = upstream = None
@@ -125,7 +125,7 @@ class Forward(http.server.BaseHTTPRequestHandler):
 
 
 def ask(port, path, body=None, **fields):
-    """Posts, or gets where there is no body, and gives the status and the answer."""
+    """Sends a POST request, or GET without a body. Returns the status and the response body."""
     if body is not None and not isinstance(body, bytes):
         body = json.dumps(body).encode()
     fields = {key.replace("_", "-"): value for key, value in fields.items()}
@@ -140,7 +140,7 @@ def ask(port, path, body=None, **fields):
 
 @contextlib.contextmanager
 def running(command, port, ready, **options):
-    """A server, from when it answers `ready` until the end of the block."""
+    """Starts a server, waits until the path `ready` responds, and stops it after the block."""
     log = open(f"{options.get('cwd', '/tmp')}/server.log", "wb")
     process = subprocess.Popen(command, stdout=log, stderr=log, start_new_session=True, **options)
     try:

@@ -1,4 +1,4 @@
-"""KServe's server over a model of irises, by both of its protocols: `serve_kserve.py PORT`."""
+"""KServe's server with a model of irises and both of its protocols: `serve_kserve.py PORT`."""
 
 import sys
 
@@ -11,7 +11,7 @@ from sklearn.linear_model import LogisticRegression
 
 
 class Local(uvicorn.Config):
-    """KServe listens on every address; this does not."""
+    """Makes KServe listen on 127.0.0.1 only instead of on every address."""
 
     def __init__(self, *positional, **named):
         super().__init__(*positional, **{**named, "host": "127.0.0.1"})

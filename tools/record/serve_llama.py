@@ -1,11 +1,11 @@
-"""llama.cpp's server over a small model: `serve_llama.py PORT MODEL`."""
+"""llama.cpp's server with a small model: `serve_llama.py PORT MODEL`."""
 
 import sys
 import threading
 
 import xllamacpp
 
-# The model's own template knows of no tools; this one has them as Qwen's has.
+# The model's own template does not support tools. This one does, in the format of Qwen's.
 TEMPLATE = """
 {%- if tools %}
     {{- '<|im_start|>system\\n# Tools\\n\\n<tools>' }}

@@ -1,4 +1,4 @@
-"""A model of Triton's Python backend that answers with what it was sent."""
+"""A model for Triton's Python backend that returns its inputs."""
 
 import triton_python_backend_utils as backend
 
