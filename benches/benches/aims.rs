@@ -1,9 +1,9 @@
-//! The aims of decoding: the encoder's whole work per kept exchange (queue, decoding, OTLP,
-//! accounts), and beside it sonic-rs's bare reading of the same bodies into a document.
+//! The encoder's work per kept exchange (queue, decoding, OTLP, accounting) compared with its aims,
+//! and with sonic-rs parsing the same bodies into a document.
 //!
-//! In turns, so that what else the machine does hits all alike; in CPU time of the thread that
-//! does the work; each exchange in memory of its own, so that its bytes are cold. Prints medians
-//! of the turns, their extremes, and the median of the turns' ratios.
+//! Both are measured in turns, so that other work on the machine affects them alike, and in CPU time
+//! of the thread that does the work. Each exchange has its own memory, so that its bytes are cold.
+//! The bench prints the median and the extremes of the turns, and the median of their ratios.
 #![expect(clippy::print_stdout, reason = "a table on stdout")]
 
 use std::hint::black_box;
@@ -15,13 +15,13 @@ use offpath_benches::stub_sink::StubSink;
 use offpath_benches::traffic::Traffic;
 use rustix::time::{ClockId, clock_gettime};
 
-/// Turns of each subject.
+/// Number of turns of each subject.
 const TURNS: u64 = 15;
 
-/// Bytes of bodies in a turn: far more than caches hold, and within the queue's budget.
+/// Total body length in a turn: much larger than the CPU caches, and within the queue's budget.
 const TURN_BYTES: usize = 32 << 20;
 
-/// A subject and what it is held to.
+/// A measured subject and its aim.
 struct Subject {
     name: &'static str,
     traffic: Traffic,
@@ -39,7 +39,7 @@ fn main() {
     for subject in subjects() {
         let mut ours = Vec::new();
         let mut theirs = Vec::new();
-        // The first turn brings memory to its size, and is not counted.
+        // The first turn grows the heap to its final size and does not count.
         for turn in 0..=TURNS {
             let (encoded, read) = (encode(&background, &subject, turn), read(&subject.traffic));
             if turn > 0 {
@@ -87,26 +87,28 @@ fn count(traffic: &Traffic) -> u64 {
     (TURN_BYTES / traffic.body_bytes()).clamp(1, 500) as u64
 }
 
-/// Microseconds of the encoder's thread per exchange.
+/// Returns the CPU time of the encoder's thread per exchange, in microseconds.
 fn encode(background: &Background, subject: &Subject, turn: u64) -> f64 {
     let count = count(&subject.traffic);
     let exchanges = (0..count)
-        .filter_map(|one| {
+        .filter_map(|index| {
             subject
                 .path
-                .pass(&subject.traffic.fresh(), turn << 16 | one)
+                .pass(&subject.traffic.fresh(), turn << 16 | index)
         })
         .collect();
-    let ran = background.encode(exchanges);
-    micros(ran.expect("the sink answers at once"), count)
+    let cpu_time = background.encode(exchanges);
+    micros(cpu_time.expect("the sink responds at once"), count)
 }
 
-/// Microseconds of this thread for both bodies, joined beforehand. A stream is read as its
-/// request and nothing else: it is no document.
+/// Returns the CPU time of this thread for parsing both bodies with sonic-rs, in microseconds. The
+/// pieces of the bodies are joined beforehand. Parsing a streamed response fails at once, because it
+/// is not a document.
 fn read(traffic: &Traffic) -> f64 {
     let count = count(traffic);
-    let bodies = (0..count).map(|_| (traffic.request.concat(), traffic.response.concat()));
-    let bodies: Vec<_> = bodies.collect();
+    let bodies: Vec<_> = (0..count)
+        .map(|_| (traffic.request.concat(), traffic.response.concat()))
+        .collect();
     let began = thread_time();
     for (request, response) in &bodies {
         for body in [request, response] {
@@ -118,7 +120,7 @@ fn read(traffic: &Traffic) -> f64 {
 
 fn thread_time() -> Duration {
     let time = clock_gettime(ClockId::ThreadCPUTime);
-    let seconds = u64::try_from(time.tv_sec).unwrap_or_default();
+    let seconds = u64::try_from(time.tv_sec).expect("CPU time is not negative");
     Duration::from_secs(seconds) + Duration::from_nanos(time.tv_nsec.unsigned_abs())
 }
 
@@ -126,15 +128,11 @@ fn micros(time: Duration, count: u64) -> f64 {
     time.as_secs_f64() * 1e6 / count as f64
 }
 
-/// Least, median and greatest.
+/// Returns the minimum, the median and the maximum.
 fn spread(mut values: Vec<f64>) -> [f64; 3] {
     values.sort_by(f64::total_cmp);
-    let at = |index: usize| values.get(index).copied().unwrap_or(f64::NAN);
-    [
-        at(0),
-        at(values.len() / 2),
-        at(values.len().saturating_sub(1)),
-    ]
+    let at = |index: usize| *values.get(index).expect("there is a value for every turn");
+    [at(0), at(values.len() / 2), at(values.len() - 1)]
 }
 
 fn shown(values: &[f64]) -> String {

@@ -1,7 +1,7 @@
-//! What happens after the response has left: decoding, and the encoder's whole work.
+//! The work after the response has left: decoding, and all of the encoder's work.
 //!
-//! `decode` is wall time of one call. `encoder` is the CPU time of the real encoder thread per
-//! exchange (ring, decode, OTLP, accounts), while another thread delivers to a stub sink.
+//! `decode` is the wall time of one call. `encoder` is the CPU time of the real encoder thread per
+//! exchange (queue, decoding, OTLP, accounting), while another thread delivers to a stub sink.
 
 use std::hint::black_box;
 use std::time::Duration;
@@ -13,23 +13,23 @@ use offpath_benches::stub_sink::StubSink;
 use offpath_benches::traffic::Traffic;
 use offpath_trace::decode;
 
-/// Bytes of bodies offered at a time: within the queue's budget.
+/// Total body length offered at a time; it is within the queue's budget.
 const BLOCK_BYTES: usize = 64 << 20;
 
 fn decoding(criterion: &mut Criterion) {
     let path = RequestPath::new(1.0);
     let mut group = criterion.benchmark_group("decode");
-    let mut one = |name: &str, path: &RequestPath, traffic: &Traffic| {
-        let exchange = path.pass(traffic, 1).expect("all are kept");
+    let mut bench = |name: &str, path: &RequestPath, traffic: &Traffic| {
+        let exchange = path.pass(traffic, 1).expect("the ratio is 1");
         group.bench_function(name, |bencher| {
             bencher.iter(|| decode(black_box(&exchange)));
         });
     };
     for traffic in Traffic::all() {
-        one(traffic.name, &path, &traffic);
+        bench(traffic.name, &path, &traffic);
     }
     let statistics = path.with_statistics();
-    one("frame_1m_statistics", &statistics, &Traffic::frame_1m());
+    bench("frame_1m_statistics", &statistics, &Traffic::frame_1m());
 }
 
 fn encoder(criterion: &mut Criterion) {
@@ -47,10 +47,10 @@ fn encoder(criterion: &mut Criterion) {
                 while left > 0 {
                     let count = left.min(block);
                     let exchanges = (0..count)
-                        .filter_map(|one| path.pass(&traffic.fresh(), left - one))
+                        .filter_map(|index| path.pass(&traffic.fresh(), left - index))
                         .collect();
-                    let ran = background.encode(exchanges);
-                    running += ran.expect("the sink answers at once");
+                    let cpu_time = background.encode(exchanges);
+                    running += cpu_time.expect("the sink responds at once");
                     left -= count;
                 }
                 running

@@ -1,4 +1,4 @@
-//! What happens before the response leaves: routing, sampling, the tee, the hand-off.
+//! The work before the response has left: routing, sampling, the tee, the hand-off.
 
 use std::hint::black_box;
 use std::time::{Duration, Instant};
@@ -12,7 +12,7 @@ use offpath_benches::stub_sink::StubSink;
 use offpath_benches::traffic::Traffic;
 use offpath_trace::TraceContext;
 
-/// Offers at a time; the encoder catches up in between, so that none is refused.
+/// Number of offers at a time. The encoder catches up in between, so that none is refused.
 const OFFERS: u64 = 1_000;
 
 fn route(criterion: &mut Criterion) {
@@ -28,7 +28,7 @@ fn route(criterion: &mut Criterion) {
     }
 }
 
-/// Route, head decision and keep rules together.
+/// Benches the route, the sampling decision and the keep rules together.
 fn decision(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("decision");
     for routes in [1, 100, 1_000] {
@@ -77,7 +77,8 @@ fn tee(criterion: &mut Criterion) {
     }
 }
 
-/// The drop of what is kept is in it; the product leaves that to the encoder.
+/// Benches the capture of whole exchanges. The figures include dropping them, which the encoder does
+/// in the product.
 fn capture(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("capture");
     for (decision, ratio) in [("kept", 1.0), ("not_kept", 0.0)] {
@@ -106,14 +107,14 @@ fn hand_off(criterion: &mut Criterion) {
             while left > 0 {
                 let count = left.min(OFFERS);
                 let exchanges: Vec<_> = (0..count)
-                    .filter_map(|one| path.pass(&traffic, left - one))
+                    .filter_map(|index| path.pass(&traffic, left - index))
                     .collect();
                 let began = Instant::now();
                 for exchange in exchanges {
                     background.handle().offer(exchange);
                 }
                 offering += began.elapsed();
-                background.rest().expect("the sink answers at once");
+                background.rest().expect("the sink responds at once");
                 left -= count;
             }
             offering

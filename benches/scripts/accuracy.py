@@ -1,13 +1,13 @@
 #!/usr/bin/env python3
-"""How far the load tester's own figures can be believed, on this machine, now.
+"""Measures the accuracy of the load tester on this machine.
 
-- percentiles: of a scripted latency distribution, aim: right to 2 %;
-- wrk: closed loop against closed loop on one server, in turns, aim: within 20 %;
-- aa: `compare` on one target under two names, 20 times, aim: at most 2 claims of a difference at
-  95 %, half width of the interval at p50 at most 15 us or 10 %;
-- spin: 200 us of work injected before the answer, aim: found to within 20 %.
+- percentiles: a scripted latency distribution; aim: accurate to 2 %
+- wrk: closed loops of `wrk` and `loadtest` on one server, in turns; aim: within 20 %
+- aa: `compare` with one target under two names, 20 times; aim: at most 2 false claims at 95 %, and a
+  half width of the interval at p50 of at most 15 us or 10 %
+- spin: 200 us of work before the response; aim: measured to within 20 %
 
-Names of checks may be given; all are run without. Debian's `wrk` is needed for the second.
+Without arguments all checks run. The second one needs Debian's `wrk`.
 """
 
 import argparse
@@ -20,14 +20,14 @@ import tempfile
 
 from harness import build, peers, procs, report, requests, wrk
 
-# Plateaus, so that what is drawn at p50, p90 and p99 is what was scripted; and long beside the way
-# there and back, which is in what is found, but in no script.
+# The distribution has plateaus, so that p50, p90 and p99 are exactly known. The latencies are long
+# compared with the round trip, which is measured but not scripted.
 SCRIPT = "quantiles:0=50ms,70=50ms,70.001=100ms,95=100ms,95.001=400ms,100=400ms"
 SCRIPTED_US = {"p50": 50_000, "p90": 100_000, "p99": 400_000}
 
 
 def loadtest(binaries, *arguments):
-    """One command; its JSON."""
+    """Runs one command and returns its JSON."""
     with tempfile.NamedTemporaryFile() as file:
         command = [binaries / "loadtest", *arguments, "--json", file.name]
         done = subprocess.run(list(map(str, command)), stdout=subprocess.PIPE,
@@ -45,7 +45,7 @@ def percentiles(binaries, options):
     found = next(f["us"] for f in summary["figures"] if f["name"] == "latency from send")
     errors = {name: found[name] / us - 1 for name, us in SCRIPTED_US.items()}
     print(f"percentiles of {found['count']} scripted latencies (aim: within 2 %)\n")
-    report.table(["", "scripted, us", "found, us", "error"],
+    report.table(["", "scripted, us", "measured, us", "error"],
                  [[name, us, found[name], f"{errors[name]:+.2%}"]
                   for name, us in SCRIPTED_US.items()])
     return {"scripted_us": SCRIPTED_US, "found_us": found, "errors": errors,
@@ -54,7 +54,7 @@ def percentiles(binaries, options):
 
 def beside_wrk(binaries, options):
     rates = {"wrk": [], "loadtest": []}
-    # The server has one core and the clients the other, so that both measure the server.
+    # The server and the clients have a core each, so that both clients measure the server.
     cores = sorted(os.sched_getaffinity(0))
     with procs.model(binaries, prefix=["taskset", "-c", cores[0]]) as model:
         url = f"{model.uri}/echo?spin-us=100"
@@ -62,13 +62,13 @@ def beside_wrk(binaries, options):
         for turn in range(options.rounds + 1):
             for name in sorted(rates, reverse=turn % 2):
                 rate = (wrk_rate if name == "wrk" else own_rate)(binaries, client, url, options)
-                # The first turn warms up.
+                # The first turn is a warm-up.
                 if turn:
                     rates[name].append(rate)
     ratios = [own / other for own, other in zip(rates["loadtest"], rates["wrk"])]
     ratio = statistics.median(ratios)
     print("closed loop of 16 on one server, requests per second (aim: within 20 %)\n")
-    report.table(["", "median (least..greatest)"],
+    report.table(["", "median (minimum..maximum)"],
                  [[name, report.spread(found)] for name, found in rates.items()])
     print(f"\nloadtest / wrk: {ratio:.3f}, median of {len(ratios)} turns")
     return {"per_second": rates, "ratios": ratios, "ratio": ratio,
@@ -128,10 +128,10 @@ def aa(binaries, options):
 def spin(binaries, options):
     with procs.model(binaries) as model:
         url = f"{model.uri}/v1/chat/completions?tokens=150"
-        # Few enough a second that no request waits for another's spin: that would be found, too.
+        # The rate is low enough that no request waits for another's spin, which would be measured.
         case = compared(binaries, 1, url, f"{url}&spin-us=200", "--rate", 200, "--block", "500ms")
     found = {metric: added(case, "b", metric) for metric in ("latency", "head")}
-    print("an injected spin of 200 us (aim: found to within 20 %), and the control\n")
+    print("an injected spin of 200 us (aim: measured to within 20 %), and the control\n")
     cells = [[metric, *(f"{added(case, lane, metric)['us']:+.1f} "
                         f"[{added(case, lane, metric)['low']:+.1f}, "
                         f"{added(case, lane, metric)['high']:+.1f}]" for lane in ("b", "control"))]
@@ -148,10 +148,10 @@ CHECKS = {"percentiles": percentiles, "wrk": beside_wrk, "aa": aa, "spin": spin}
 def main():
     arguments = argparse.ArgumentParser(description=__doc__,
                                         formatter_class=argparse.RawDescriptionHelpFormatter)
-    arguments.add_argument("checks", nargs="*", help="all without")
-    arguments.add_argument("--runs", type=int, default=20, help="of A/A")
-    arguments.add_argument("--rounds", type=int, default=5, help="of turns with wrk")
-    arguments.add_argument("--seconds", type=int, default=3, help="of load in a turn")
+    arguments.add_argument("checks", nargs="*", help="checks to run [default: all]")
+    arguments.add_argument("--runs", type=int, default=20, help="number of A/A comparisons")
+    arguments.add_argument("--rounds", type=int, default=5, help="turns with wrk")
+    arguments.add_argument("--seconds", type=int, default=3, help="seconds of load in a turn")
     options = arguments.parse_args()
     binaries = build.release("offpath-loadtest")
     found = {}

@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
-"""Fails when the request path takes more instructions than the checked-in baseline allows.
+"""Fails if the request path takes more instructions than the checked-in baseline allows.
 
-Counts, not times, so the verdict does not depend on what else the machine does. `--update`
-writes a new baseline: commit it with the change that explains it. Valgrind is needed. Page
-faults and peak memory, of a run without Valgrind, stand beside them and decide nothing.
+Instruction counts do not depend on other work on the machine. `--update` writes a new baseline: commit it
+with the change that explains it. The command needs Valgrind. Page faults and peak memory come from a run
+without Valgrind and are only informative.
 """
 
 import argparse
@@ -16,9 +16,9 @@ from harness import build, callgrind, report
 
 TOLERANCE = 0.03
 COUNT = 200
-# Of a run that shows memory.
+# Exchanges of the run that measures memory.
 LONG = 5_000
-# What is counted: subject, traffic, function.
+# The subject, the traffic, and the function that is counted.
 SUBJECTS = [
     ("route", "chat_1k", "*counted_route*"),
     ("not-kept", "chat_1k", "*counted_pass*"),
@@ -45,7 +45,7 @@ def measure(binaries):
 
 
 def memory(binaries, name):
-    """Minor page faults per exchange, and peak resident MiB of a long run."""
+    """Minor page faults per exchange, and peak resident memory of a long run in MiB."""
     def run(count):
         child = subprocess.Popen(command(binaries, *name.split(), count), stdout=subprocess.DEVNULL)
         _, status, used = os.wait4(child.pid, 0)

@@ -1,15 +1,15 @@
 #!/usr/bin/env python3
-"""Long runs under faults: memory and descriptors stay flat, users see nothing, nothing is lost
-without a count.
+"""Runs under faults. They check that memory and descriptors stay flat, that users are not affected,
+and that every lost trace is counted.
 
-soak      mixed traffic at half load into a sink that takes all of it
-overload  twice what the sink takes: contents give way
-drops     a sink that takes nothing, and no spool: contents give way, then the newest traces, each
-          counted, and memory stays under the bound that `offpath validate` prints
-p99       a sink that hangs, capture on against off, interleaved, A/A first
-window    how long after its end an exchange is on disk, with `spool.when: always`
+soak      mixed traffic at half load, into a sink that accepts all of it
+overload  twice the load that the sink accepts: bodies are dropped before traces
+drops     an unavailable sink and no spool: bodies are dropped, then the newest traces; every drop is
+          counted, and memory stays below the bound printed by `offpath validate`
+p99       a sink that hangs, with capture on and off, interleaved, with an A/A control
+window    the time from the end of an exchange until it is on disk, with `spool.when: always`
 
-`soak`, `overload` and `drops` can be interrupted: run again, they go on where the last full minute ended.
+`soak`, `overload` and `drops` can be interrupted. The next run continues after the last full minute.
 The samples are in `target/faults/`, the result and its plot in `results/`.
 """
 
@@ -38,19 +38,19 @@ telemetry: {{address: "127.0.0.1:{telemetry}"}}
 admin: {{address: "127.0.0.1:{admin}"}}
 log: {{level: warn}}
 """
-# Traces per second that the overloaded sink takes: one batch of 50 each second.
+# Traces per second that the overloaded sink accepts: one batch of 50 each second.
 TAKES = 50
 
 
 def gateway(binaries, level, model, sink, spool, when="overflow"):
-    """offpath, with a spool in that folder."""
+    """offpath with a spool in the folder `spool`."""
     line = f'spool: {{{{path: "{spool}", max_bytes: 32MiB, when: {when}}}}}'
     procs.CONFIG = CONFIG.replace("{spool}", line)
     return procs.Gateway(binaries, level, model, sink)
 
 
 def load(binaries, folder, port, size, rate, seconds, *how):
-    """One `loadtest run`; its summary. Every request is answered, or it ends here."""
+    """Starts one `loadtest run`; returns the process and the path of its summary."""
     path, body = requests.SIZES[size]
     body_file, json_file = f"{folder}/body-{size}", f"{folder}/summary-{size}"
     pathlib.Path(body_file).write_bytes(body)
@@ -71,7 +71,7 @@ def finish(runs):
 
 
 class Run:
-    """Minutes that are done, and samples of them, in files that outlive an interruption."""
+    """The completed minutes of a run and their samples, in files that survive an interruption."""
 
     def __init__(self, what):
         folder = build.TARGET / "faults"
@@ -94,8 +94,8 @@ class Run:
         half = samples[-1]["second"] / 2
         first = max(s["rss_mib"] for s in samples if s["second"] <= half)
         second = max(s["rss_mib"] for s in samples if s["second"] > half)
-        # How many requests are under way at one time varies with the machine: the usual count says
-        # whether some are never closed.
+        # The number of requests in flight varies with the machine. The usual count shows whether
+        # some descriptors are never closed.
         descriptors = [statistics.median(s["descriptors"] for s in samples
                                          if (s["second"] <= half) == early)
                        for early in (True, False)]
@@ -123,7 +123,7 @@ def endure(options, binaries, what, pause, rates, when="overflow"):
             bound = bound_mib(binaries, proxy)
             while (left := options.seconds - run.seconds()) > 0:
                 seconds = min(60, left)
-                with faulty.Watch(proxy, run.samples, run.seconds()):
+                with faulty.Monitor(proxy, run.samples, run.seconds()):
                     finish([load(binaries, folder, proxy.port, size, rate, seconds)
                             for size, rate in rates.items()])
                 run.add({"seconds": seconds, **proxy.account()})
@@ -134,23 +134,23 @@ def endure(options, binaries, what, pause, rates, when="overflow"):
         log = pathlib.Path(proxy.folder.name, "log").read_text()
     resident = run.finish({"account": account, "degraded": degraded, "dropped": dropped,
                            "bound_mib": bound, "rates": rates}, options.record)
-    print(f"of {bound} MiB that its own buffers may take")
+    print(f"bound on its own buffers: {bound} MiB")
     if resident > bound:
-        raise SystemExit(f"{resident} MiB are resident, more than the bound of {bound} MiB")
+        raise SystemExit(f"resident memory of {resident} MiB exceeds the bound of {bound} MiB")
     if "panicked" in log:
-        raise SystemExit(f"something panicked:\n{log}")
+        raise SystemExit(f"offpath panicked:\n{log}")
     return account, degraded, dropped
 
 
 def bound_mib(binaries, proxy):
-    """What memory may come to, as offpath itself says."""
+    """The bound on memory that `offpath validate` prints."""
     command = [binaries / "offpath", "validate", "--config", f"{proxy.folder.name}/offpath.yaml"]
     said = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True).stdout
     return float(re.search(r"memory: at most ([0-9.]+) MiB", said)[1])
 
 
 def settle(proxy):
-    """The account once nothing is pending; it balances, or it ends here."""
+    """Waits until nothing is pending and returns the account. Fails if it does not balance."""
     deadline = time.monotonic() + 300
     while (account := proxy.account())["pending"] and time.monotonic() < deadline:
         time.sleep(0.2)
@@ -183,13 +183,13 @@ def drops(options, binaries):
     account, degraded, dropped = endure(options, binaries, "drops", 3600.0, {"20 KB": 2 * TAKES}, "never")
     reasons = {re.search('reason="([^"]*)"', name)[1]: count for name, count in dropped.items() if count}
     if not sum(degraded.values()) or sum(reasons.values()) != account["dropped"] or not reasons:
-        raise SystemExit(f"nothing gave way, or not for a reason: {account} {degraded} {reasons}")
+        raise SystemExit(f"nothing was degraded, or a drop has no reason: {account} {degraded} {reasons}")
     print(f"kept {account['kept']}, exported {account['exported']}, dropped {reasons}, "
           f"without contents {sum(degraded.values()):.0f}")
 
 
 def p99(options, binaries):
-    """Latency of users while the sink hangs: off, full, and off again, in turning order."""
+    """Latency of users while the sink hangs: off, full, and off again, in rotating order."""
     names = ("off", "full", "off again")
     figures = {name: [] for name in names}
     with tempfile.TemporaryDirectory() as folder, procs.model(binaries) as model:
@@ -211,18 +211,18 @@ def p99(options, binaries):
                                 "difference_us": full - off, "control_us": again - off, "allowed_us": allowed})
     print(f"full - off {full - off:.0f} us, off again - off {again - off:.0f} us, allowed {allowed:.0f} us")
     if full - off > allowed:
-        raise SystemExit("capture moves the users' p99")
+        raise SystemExit("capture increases the users' p99 by more than is allowed")
 
 
 def window(options, binaries):
-    """Milliseconds from the end of an answer until its trace is in a segment."""
+    """Milliseconds from the end of a response until its trace is in a segment."""
     waits = []
     with tempfile.TemporaryDirectory() as folder, procs.model(binaries) as model:
         with faulty.Sink(pause=3600) as sink, \
              gateway(binaries, "full", model.uri, sink.endpoint, f"{folder}/spool", "always") as proxy:
             size = lambda: sum(file.stat().st_size for file in pathlib.Path(folder).glob("spool/*/*.seg"))
             for turn in range(200):
-                # At every phase of the encoders' looks.
+                # Covers every phase of the encoders' polling interval.
                 time.sleep((turn * 37 % 100) / 1000)
                 before = size()
                 requests.send(proxy.port, "20 KB", 1)
@@ -246,9 +246,9 @@ def main():
     arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     arguments.add_argument("what", choices=["soak", "overload", "drops", "p99", "window"])
     arguments.add_argument("--no-record", dest="record", action="store_false",
-                           help="of soak, overload and drops: check, and write no result")
-    arguments.add_argument("--seconds", type=int, help="1800 for soak, 600 for overload and drops, 8 a turn for p99")
-    arguments.add_argument("--rounds", type=int, default=6, help="of p99")
+                           help="for soak, overload and drops: check without writing a result")
+    arguments.add_argument("--seconds", type=int, help="duration; default 1800 for soak, 600 for overload and drops, 8 per turn for p99")
+    arguments.add_argument("--rounds", type=int, default=6, help="rounds of p99")
     arguments.add_argument("--rate", type=int, default=200, help="requests per second of p99")
     options = arguments.parse_args()
     options.seconds = options.seconds or {"soak": 1800, "overload": 600, "drops": 600, "p99": 8, "window": 0}[options.what]

@@ -1,17 +1,19 @@
 #!/usr/bin/env python3
-"""The field report, reproduced: what tracing a DataFrame model costs its users.
+"""Reproduces the field report: the latency that tracing a DataFrame model adds for its users.
 
-One scikit-learn model behind `mlflow models serve`, DataFrames of 20 columns, one real MLflow
-3.17.2 as the sink of all, at idle priority. In one run, in turns of random order, closed loop of one client:
+One scikit-learn model runs behind `mlflow models serve` with DataFrames of 20 columns. The sink of all
+variants is one real MLflow 3.17.2 at idle priority. One client sends requests in a closed loop, to all
+variants in turns of random order:
 
-- bare; bare again (A/A); through offpath with capture off; through offpath with all captured; the
-  same into a sink that takes everything at once, as if MLflow had a machine of its own;
-- `@mlflow.trace` on the model, synchronous and asynchronous;
-- all rows recorded by the model, synchronous and asynchronous;
-- the vendor's workaround: a span with attributes only.
+- bare, and bare again (A/A); through offpath with capture off, and with everything captured; the
+  latter also into a sink that accepts everything at once, as if MLflow had its own machine
+- `@mlflow.trace` on the model, synchronous and asynchronous
+- all rows recorded by the model, synchronous and asynchronous
+- the vendor's workaround, a span with attributes only
 
-Columns: what is added to bare at p50, p90 and p99 (each where enough requests lie beyond it), CPU
-of the model per request, and which part of a request's and an answer's numbers can be read back.
+The columns are the latency added to bare at p50, p90 and p99 (each if enough requests lie beyond it),
+the model's CPU time per request, and the fraction of the numbers of requests and responses that can be
+read back.
 """
 
 import argparse
@@ -25,7 +27,7 @@ import time
 from harness import build, procs, report, served, tracking
 
 COLUMNS = 20
-# Name: how the model traces, and whether the client logs asynchronously.
+# Name: the tracing method of the model, and whether the client logs asynchronously.
 MODELS = {
     "bare": ("none", True),
     "decorator-sync": ("decorator", False),
@@ -34,7 +36,7 @@ MODELS = {
     "records-async": ("records", True),
     "attributes": ("attributes", True),
 }
-# Seconds of one target at a stretch.
+# Seconds for which one target is loaded before the next, by number of rows.
 BLOCKS = {1_000: 2, 10_000: 4, 50_000: 15}
 
 
@@ -60,16 +62,16 @@ def compare(binaries, targets, pids, rows, options):
 
 
 def patient(gateway):
-    """Waits for what MLflow has not taken yet; what it loses is in the column of what is kept."""
+    """Waits for traces that MLflow has not accepted yet. Lost ones show in the read-back columns."""
     deadline = time.monotonic() + 300
     while gateway.account()["pending"] and time.monotonic() < deadline:
         time.sleep(1)
 
 
 def kept(uri, name, rows):
-    """Which part of the numbers of a request, and of an answer, the newest trace holds."""
+    """The fractions of a request's and a response's numbers that the newest trace contains."""
     number = tracking.experiment(uri, name)
-    # The newest may still be on its way.
+    # The newest trace may not be complete yet.
     for trace in tracking.traces(uri, number):
         try:
             inputs, outputs = tracking.numbers(uri, trace)
@@ -145,7 +147,7 @@ def measure(binaries, venv, folder, uri, stub, options):
                     elif name not in ("bare", "control", "offpath-off"):
                         keeps = kept(uri, experiment, rows)
                     rows_found.append(row(found, name, rows, keeps))
-                # A size takes minutes: what is measured is kept, whatever becomes of the next.
+                # A size takes minutes, so each result is written before the next size.
                 tell(rows_found, options)
 
 
@@ -156,7 +158,7 @@ def main():
     arguments.add_argument("--rows", type=lambda text: [int(rows) for rows in text.split(",")],
                            default=[1_000, 10_000, 50_000])
     arguments.add_argument("--rounds", type=int, default=20)
-    arguments.add_argument("--block", type=int, help="seconds of one target at a stretch")
+    arguments.add_argument("--block", type=int, help="seconds for which one target is loaded before the next")
     options = arguments.parse_args()
     binaries = build.release("offpath", "offpath-loadtest", "offpath-benches")
     venv = tracking.installation(options.venv, "scikit-learn")
@@ -164,8 +166,8 @@ def main():
         folder = pathlib.Path(data)
         served.train(venv, folder)
         (folder / "tracking").mkdir()
-        # In production MLflow is elsewhere. Here it takes only what the others leave: a thread at
-        # nice 19 would still keep a core for some milliseconds from one that wakes up.
+        # In production MLflow runs elsewhere. Here it gets only idle CPU time: a thread at nice 19
+        # could still delay one that wakes up by some milliseconds.
         idle = ["chrt", "--idle", "0"]
         with (tracking.server(venv, folder / "tracking", 1, idle) as server,
               procs.sink(binaries, idle) as stub):
@@ -175,7 +177,7 @@ def main():
 
 
 def tell(found, options):
-    print("Milliseconds; what is added to bare, with its 95 % interval; CPU per request\n")
+    print("Milliseconds; latency added to bare with 95 % confidence intervals; CPU per request\n")
     report.table(["rows", "", "requests", "p50", "added p50", "added p90", "added p99",
                   "model CPU", "offpath CPU", "request kept", "answer kept"],
                  [cells(one) for one in found])

@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
-"""Instructions per request, capture on against off.
+"""Instructions per request, with capture on and off.
 
-Two tables. The filters' own work: the functions that the gateway calls, alone. The proxy's
-threads: the real `offpath` binary under Callgrind, one worker thread, so many requests one
-after another through it; a run with fewer requests is subtracted, so that the start is not in
-it. `off` runs twice: the two should not differ (A/A).
+The first table has the filters alone: the functions that the gateway calls. The second table has the
+proxy's threads: the real `offpath` binary under Callgrind with one worker thread and requests one after
+another. A run with fewer requests is subtracted to exclude the start. `off` runs twice as the A/A
+control.
 """
 
 import argparse
@@ -14,11 +14,11 @@ import tempfile
 
 from harness import build, callgrind, procs, report, requests
 
-# Requests in the short run and in the long one.
+# Requests in the short and in the long run.
 COUNTS = {"1 KB": (100, 500), "20 KB": (100, 500), "1 MB": (20, 80)}
 AIMS = {"1 KB": 1.05, "20 KB": 1.05, "1 MB": 1.10}
 TRAFFIC = {"1 KB": "chat_1k", "20 KB": "chat_20k", "1 MB": "frame_1m"}
-# A function that only the runtime's worker threads run.
+# A function that only the worker threads run.
 PROXY_THREADS = "HttpProxy"
 COUNT = 200
 
@@ -41,7 +41,7 @@ def run(binaries, level, size, requests_count):
     """Instructions of the proxy's threads in one run of the gateway."""
     with tempfile.TemporaryDirectory() as folder:
         with procs.sink(binaries) as sink, procs.model(binaries) as model:
-            # One core, hence one worker thread: nothing depends on who steals from whom.
+            # One core means one worker thread, so that work stealing does not affect the counts.
             prefix = ["taskset", "-c", "0", *callgrind.thread_command(folder)]
             gateway = procs.Gateway(binaries, level, model.uri, sink.uri, prefix)
             with gateway:

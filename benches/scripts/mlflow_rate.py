@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
-"""Traces per second into one real MLflow 3.17.2 on SQLite: a bare client against offpath.
+"""Traces per second into one real MLflow 3.17.2 on SQLite, of a bare client and of offpath.
 
-Batches of 100, one in flight, in turns. The bare client posts bodies that offpath's exporter
-made before and does nothing else, so the ratio is what the exporter costs. Aim: 0.95.
+Both send batches of 100 with one in flight, in turns. The bare client only posts bodies that offpath's
+exporter produced before, so the ratio shows the cost of the exporter. Aim: 0.95.
 """
 
 import argparse
@@ -21,8 +21,8 @@ def main():
     arguments = argparse.ArgumentParser(description=__doc__)
     arguments.add_argument("--venv", help="a virtual environment with MLflow in it")
     arguments.add_argument("--rounds", type=int, default=5)
-    arguments.add_argument("--batches", type=int, default=10, help="of 100 traces, in a turn")
-    arguments.add_argument("--workers", type=int, default=1, help="of the server")
+    arguments.add_argument("--batches", type=int, default=10, help="batches of 100 traces in a turn")
+    arguments.add_argument("--workers", type=int, default=1, help="workers of the server")
     options = arguments.parse_args()
     binaries = build.release("offpath-benches")
     venv = tracking.installation(options.venv)
@@ -39,7 +39,7 @@ def main():
         pairs = zip(row["offpath_per_second"], row["bare_per_second"])
         row["ratios"] = [offpath / bare for offpath, bare in pairs]
         row["ratio"] = statistics.median(row["ratios"])
-    print("Traces per second: median (least..greatest); the ratio is the median of the rounds'\n")
+    print("Traces per second: median (minimum..maximum), and the median of the rounds' ratios\n")
     report.table(["exchange", "bare client", "offpath", "ratio", "aim"],
                  [[r["traffic"], report.spread(r["bare_per_second"]),
                    report.spread(r["offpath_per_second"]), f"{r['ratio']:.3f}", AIM]

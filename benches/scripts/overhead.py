@@ -1,11 +1,11 @@
 #!/usr/bin/env python3
-"""CPU time per request of the proxy's threads, capture on against off, in open loop.
+"""CPU time per request of the proxy's threads in an open loop, with capture on and off.
 
-Each round starts three processes one after another (off, full, and off again: the A/A
-control) in turning order, at about half of the rate at which `off` is saturated, and reads
-the kernel's account of their threads. The difference of the two `off` is what a difference
-must exceed to mean something. With `--background` it is instead the CPU time of the
-background's threads per kept exchange, into a sink that takes everything at once.
+Each round starts three processes one after another in rotating order (off, full, and off again as the
+A/A control), at about half the rate at which `off` is saturated, and reads the CPU time of their threads
+from the kernel. A difference is meaningful only if it exceeds that of the two `off`. `--background`
+measures the CPU time of the background threads per kept exchange instead, into a sink that accepts
+everything at once.
 """
 
 import argparse
@@ -17,7 +17,7 @@ import tempfile
 from harness import build, procs, report, requests
 
 AIMS_US = {"chat_1k": 10, "chat_20k": 40, "stream_200": None, "frame_1m": 1000}
-# Exchanges per second, and how many.
+# Exchanges per second, and the number of exchanges.
 PACES = {"chat_1k": (1000, 5000), "chat_20k": (500, 2500), "stream_200": (500, 2500),
          "frame_1m": (30, 150)}
 NAMES = ("off", "full", "off again")
@@ -29,7 +29,7 @@ class Bench:
         self.folder = tempfile.TemporaryDirectory()
 
     def load(self, port, size, *how):
-        """One `loadtest run`; its summary."""
+        """Runs `loadtest run` and returns its summary."""
         path, body = requests.SIZES[size]
         body_file, json_file = f"{self.folder.name}/body.json", f"{self.folder.name}/summary"
         with open(body_file, "wb") as file:
@@ -49,7 +49,7 @@ class Bench:
         return answered(summary) / 3
 
     def turn(self, name, size, rate):
-        """CPU microseconds per request of one process."""
+        """Starts one process and returns its CPU microseconds per request."""
         level = name.split()[0]
         with procs.sink(self.binaries) as sink, procs.model(self.binaries) as model:
             with procs.Gateway(self.binaries, level, model.uri, sink.uri, backlog=True) as gateway:
@@ -84,7 +84,7 @@ def proxy(options, binaries):
         off, full, again = (statistics.median(figures[name]) for name in NAMES)
         rows.append({"size": size, "rate": round(rate), "cpu_us": figures, "full_to_off": full / off,
                      "off_to_off": again / off})
-    print("CPU microseconds per request of the proxy's threads: median (least..greatest)\n")
+    print("CPU microseconds per request of the proxy's threads: median (minimum..maximum)\n")
     report.table(["body", "rate/s", *NAMES, "full/off", "off/off"],
                  [[r["size"], r["rate"], *(report.spread(r["cpu_us"][name]) for name in NAMES),
                    f"{r['full_to_off']:.3f}", f"{r['off_to_off']:.3f}"] for r in rows])
@@ -99,7 +99,7 @@ def background(options, binaries):
                        "--rate", rate, "--count", count]
             found = subprocess.run(list(map(str, command)), check=True, stdout=subprocess.PIPE)
             rows[traffic].append(json.loads(found.stdout))
-    print("CPU microseconds per kept exchange of the background's threads: median (least..greatest)\n")
+    print("CPU microseconds per kept exchange of the background threads: median (minimum..maximum)\n")
     cells = []
     for traffic, runs in rows.items():
         encoder, exporter = ([run[key] for run in runs] for key in ("encoder_us", "exporter_us"))
@@ -112,10 +112,10 @@ def background(options, binaries):
 
 def main():
     arguments = argparse.ArgumentParser(description=__doc__)
-    arguments.add_argument("--background", action="store_true", help="the background's threads")
+    arguments.add_argument("--background", action="store_true", help="measure the background threads")
     arguments.add_argument("--rounds", type=int, default=5)
-    arguments.add_argument("--seconds", type=int, default=5, help="of load in a turn")
-    arguments.add_argument("--share", type=float, default=0.5, help="of the saturated rate")
+    arguments.add_argument("--seconds", type=int, default=5, help="seconds of load in a turn")
+    arguments.add_argument("--share", type=float, default=0.5, help="fraction of the saturated rate")
     options = arguments.parse_args()
     binaries = build.release("offpath", "offpath-loadtest", "offpath-benches")
     (background if options.background else proxy)(options, binaries)

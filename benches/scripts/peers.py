@@ -1,14 +1,14 @@
 #!/usr/bin/env python3
-"""offpath beside other proxies: what each adds to a direct call, and what it takes.
+"""Compares offpath with other proxies: the latency that each adds to a direct call, and its resource use.
 
-One model endpoint; direct, through offpath with capture off, with 10 % and with all of the
-exchanges kept (into a sink that takes everything at once), through nginx, haproxy, Envoy, and
-Envoy with its tap filter writing every exchange to a file in memory. One `compare` a body size:
-all targets on the same schedule, in blocks of random order, with a direct control (A/A).
+One model endpoint is called directly; through offpath with capture off, with 10 % and with all of the
+exchanges kept (into a sink that accepts everything at once); and through nginx, haproxy, Envoy, and
+Envoy with its tap filter writing every exchange to a file in memory. There is one `loadtest compare` per
+body size, with all targets on the same schedule in blocks of random order, and a direct A/A control.
 
-With `--litellm`, LiteLLM with its MLflow callback instead, into a real MLflow: at a rate that it can
-take, and beside offpath at that rate. What is missing is installed from Debian's and Python's
-registries, or named.
+`--litellm` compares LiteLLM with its MLflow callback into a real MLflow instead, at a rate that it can
+sustain, with offpath at the same rate. Missing programs are installed from Debian's and Python's
+registries, or reported.
 """
 
 import argparse
@@ -28,7 +28,7 @@ CASES = {
     "stream": ("/v1/chat/completions?tokens=200&gap-us=1000",
                requests.chat(1_000).replace(b'{"model"', b'{"stream": true, "model"', 1), 40),
 }
-# LiteLLM passes no query on.
+# LiteLLM does not forward the query.
 SLOW = {"1 KB": ("/v1/chat/completions", CASES["1 KB"][1], 10),
         "stream": ("/v1/chat/completions", CASES["stream"][1], 10)}
 OFFPATH = {"offpath-off": "off", "offpath-10%": "tenth", "offpath-100%": "full"}
@@ -36,7 +36,7 @@ SHARED_MEMORY = pathlib.Path("/dev/shm")
 
 
 def start(binaries, model, sink, folder, wanted):
-    """Addresses, processes and versions by name; what is missing, and why."""
+    """Addresses, processes and versions by name, and the reasons why others are missing."""
     running, missing = {}, {}
     for name, level in OFFPATH.items():
         gateway = procs.Gateway(binaries, level, model.uri, sink.uri)
@@ -122,7 +122,7 @@ def cells(found):
 
 
 def panel(rows, case):
-    """For a stream, what its first chunk is later by."""
+    """The metric to report: for a stream, the time to the first chunk."""
     metric = "ttft" if case == "stream" else "latency"
     bars = [(one["name"], one["added_us"][metric]["p50"]) for one in rows if one["case"] == case]
     title = "stream, first chunk" if case == "stream" else case
@@ -147,8 +147,8 @@ def main():
     arguments.add_argument("--peers", default=",".join(peers.PEERS))
     arguments.add_argument("--rounds", type=int, default=40)
     arguments.add_argument("--block", default="250ms")
-    arguments.add_argument("--rate", type=int, help="requests per second, of every case")
-    arguments.add_argument("--litellm", action="store_true", help="LiteLLM, at its pace")
+    arguments.add_argument("--rate", type=int, help="requests per second in every case")
+    arguments.add_argument("--litellm", action="store_true", help="compare LiteLLM, at a rate that it sustains")
     arguments.add_argument("--venv", help="a virtual environment with MLflow, for --litellm")
     options = arguments.parse_args()
     if options.litellm and options.block == "250ms":
@@ -156,7 +156,7 @@ def main():
     binaries = build.release("offpath", "offpath-loadtest", "offpath-benches")
     stored = None
     wanted = [name for name in options.peers.split(",") if name]
-    # What Envoy's tap writes is to cost memory alone.
+    # Envoy's tap writes to memory, so that the disk does not affect the result.
     memory = SHARED_MEMORY if SHARED_MEMORY.is_dir() else None
     with tempfile.TemporaryDirectory(dir=memory) as folder:
         with procs.model(binaries) as model, procs.sink(binaries) as sink:
@@ -177,10 +177,10 @@ def main():
             else:
                 running, missing = start(binaries, model, sink, folder, wanted)
                 rows, versions = measure(binaries, model, running, options, folder)
-    print("Added to a direct call, us, with 95 % intervals; CPU and page faults per request\n")
+    print("Added to a direct call, us, with 95 % confidence intervals; CPU and page faults per request\n")
     report.table(["body", "", "added p50", "p99", "p99.9", "first chunk p50", "chunk gap p99",
                   "CPU us", "faults", "peak MiB"], [cells(one) for one in rows])
-    print("\nWhat x-offpath-overhead-us claims at p50, and what is added beyond it, us\n")
+    print("\nx-offpath-overhead-us at p50, and the added latency beyond it, us\n")
     report.table(["body", "", "claimed", "head, beyond it", "latency, beyond it"],
                  [audit_cells(one) for one in rows if one["audit"]])
     if not options.litellm and not options.rate:

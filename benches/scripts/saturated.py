@@ -1,10 +1,11 @@
 #!/usr/bin/env python3
-"""CPU per request of offpath and of other proxies, each saturated, and alone on a core.
+"""CPU time per request of offpath and of other proxies, each saturated and alone on a core.
 
-One worker each, on one core; on the other the model (nginx, with one fixed answer) and the client
-(`wrk`, 64 connections). In turns of random order, with offpath's `off` twice (the A/A control). What
-offpath keeps goes to a sink that takes everything at once, and a turn ends when nothing is pending:
-what the background takes is beside the proxy's own. Nothing is dropped, or the run fails.
+Each proxy has one worker on one core. The model (nginx with a fixed response) and the client (`wrk` with
+64 connections) run on the other core. The proxies run in turns of random order, with offpath's `off`
+twice as the A/A control. offpath's traces go to a sink that accepts everything at once, and a turn ends
+when nothing is pending, so the CPU time of the background threads is reported next to the proxy's. The
+run fails if a trace is dropped.
 """
 
 import argparse
@@ -16,15 +17,15 @@ import tempfile
 
 from harness import build, peers, plot, procs, report, requests, wrk
 
-# Body, and bytes of the answer. No larger bodies: the model answers before it has read them.
+# Request body, and bytes of the response. The model responds before it has read a larger body.
 SIZES = {"1 KB": (requests.SIZES["1 KB"][1], 1_000), "20 KB": (requests.SIZES["20 KB"][1], 2_000)}
 OFFPATH = {"offpath-off": "off", "offpath-off again": "off", "offpath-10%": "tenth", "offpath-100%": "full"}
-# Of the whole at 1 KB, all kept.
+# Aims for the ratio of the total CPU time at 1 KB with everything kept.
 AIMS = {"envoy": 0.75, "envoy-tap": 0.55}
 
 
 def answering(folder, size, core):
-    """nginx as the model: a chat's answer of so many bytes to everything."""
+    """nginx as the model: it responds to everything with a chat completion of about `size` bytes."""
     content = "a word " * (size // 7)
     answer = ('{"id":"1","object":"chat.completion","model":"bench","choices":[{"index":0,"message":'
               '{"role":"assistant","content":"%s"},"finish_reason":"stop"}],"usage":{"prompt_tokens":'
@@ -33,7 +34,7 @@ def answering(folder, size, core):
 
 
 def gateways(binaries, before, model, sink, core):
-    """One process for each level, on a core; an older build's beside them."""
+    """One offpath process for each level, on a core, and those of an older build if there is one."""
     running = {}
     wanted = [(name, binaries, level) for name, level in OFFPATH.items()]
     if before:
@@ -47,7 +48,7 @@ def gateways(binaries, before, model, sink, core):
 
 
 def turn(program, peer, body, seconds, core):
-    """Answers per second; CPU microseconds per request: all of it, and the proxy's threads'."""
+    """Responses per second; CPU microseconds per request, in total and of the proxy's threads."""
     is_offpath = isinstance(peer, procs.Gateway)
 
     def spent(name=""):
@@ -93,7 +94,7 @@ def tell(rows, versions, missing, options):
     for name, aim in AIMS.items():
         if name in at and "offpath-100%" in at:
             full, peer = at["offpath-100%"], at[name]["cpu_us"]
-            # Round by round: the machine's own pace changes from minute to minute.
+            # Ratios are taken round by round, because the machine's speed changes over minutes.
             own, whole = ([mine / theirs for mine, theirs in zip(full[key], peer)]
                           for key in ("proxy_cpu_us", "cpu_us"))
             print(f"offpath-100% / {name} at 1 KB: {report.spread(own, 2)}, with its background "
@@ -114,14 +115,14 @@ def main():
     arguments.add_argument("--sizes", default=",".join(SIZES))
     arguments.add_argument("--peers", default=",".join(peers.PEERS))
     arguments.add_argument("--rounds", type=int, default=5)
-    arguments.add_argument("--seconds", type=int, default=3, help="of load in a turn")
-    arguments.add_argument("--before", type=pathlib.Path, help="the folder of an older `offpath`")
+    arguments.add_argument("--seconds", type=int, default=3, help="seconds of load in a turn")
+    arguments.add_argument("--before", type=pathlib.Path, help="folder of an older `offpath` binary")
     options = arguments.parse_args()
     program = peers.program("wrk", "wrk")
     binaries = build.release("offpath", "offpath-benches")
     mine, theirs = (str(core) for core in sorted(os.sched_getaffinity(0))[:2])
     rows, versions, missing = [], {}, {}
-    # What Envoy's tap writes is to cost memory alone.
+    # Envoy's tap writes to memory, so that the disk does not affect the result.
     shared = pathlib.Path("/dev/shm")
     for size in options.sizes.split(","):
         body, answer = SIZES[size]
@@ -138,7 +139,7 @@ def main():
                     versions.update((name, peer.version) for name, peer in running.items())
                     found = measure(program, running, body, options, theirs)
         rows += [row(size, name, turns, found["offpath-off"]) for name, turns in found.items()]
-        # What is measured is kept, whatever becomes of the next size.
+        # Each result is written before the next size.
         tell(rows, versions, missing, options)
 
 

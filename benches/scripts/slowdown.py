@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
-"""What capturing costs the model itself, where offpath shares its cores.
+"""How much capturing slows down the model itself if offpath shares its cores.
 
-A scikit-learn model behind `mlflow models serve` (one worker) and offpath, all on one core, at half of
-the rate at which that core is saturated; the client and a sink that takes everything at once on the
-other. In turns: capture off, capture full, and off again (A/A). What is added to the latency is the model's
-own slowdown: everything else on the way is the same.
+A scikit-learn model behind `mlflow models serve` (one worker) and offpath run on one core, at half the
+rate at which that core is saturated. The client and a sink that accepts everything at once run on the
+other core. Capture is off, full, and off again (A/A), in turns. The added latency is the slowdown of the
+model, because everything else on the path is the same.
 """
 
 import argparse
@@ -35,7 +35,7 @@ def case(rows):
 
 
 def saturated(binaries, core, target, rows):
-    """Requests per second with one always waiting."""
+    """Requests per second in a closed loop."""
     targets = [f"a={target}", f"b={target}", "--no-control"]
     found = loadtest(binaries, core, "compare", *targets, *case(rows), "--closed-loop", 2,
                      "--rounds", 8, "--block", "1s", "--timeout", "1m")
@@ -45,7 +45,7 @@ def saturated(binaries, core, target, rows):
 
 def measure(binaries, core, targets, pids, rows, options):
     rate = options.share * saturated(binaries, core, targets["off"], rows)
-    # So long that every block has some tens of requests.
+    # The block is long enough for some tens of requests.
     block = max(1, round(40 / rate))
     found = loadtest(binaries, core, "compare", *(f"{name}={uri}" for name, uri in targets.items()),
                      *case(rows), "--rate", f"{rate:.1f}", "--rounds", options.rounds, "--block",
@@ -87,7 +87,7 @@ def main():
     arguments.add_argument("--rows", type=lambda text: [int(rows) for rows in text.split(",")],
                            default=ROWS)
     arguments.add_argument("--rounds", type=int, default=20)
-    arguments.add_argument("--share", type=float, default=0.5, help="of the saturated rate")
+    arguments.add_argument("--share", type=float, default=0.5, help="fraction of the saturated rate")
     options = arguments.parse_args()
     binaries = build.release("offpath", "offpath-loadtest", "offpath-benches")
     venv = tracking.installation(options.venv, "scikit-learn")
@@ -109,7 +109,7 @@ def main():
                 for rows in options.rows:
                     found += measure(binaries, theirs, targets, pids, rows, options)
                     gateways["full"].settle()
-    print("Milliseconds; what is added to capture off, with its 95 % interval; CPU per request\n")
+    print("Milliseconds; latency added to capture off with 95 % confidence intervals; CPU per request\n")
     report.table(["rows", "rate/s", "capture", "requests", "p50", "added p50", "added p90",
                   "added p99", "model CPU", "offpath CPU"], [cells(one) for one in found])
     report.write("slowdown", {"mlflow": tracking.PACKAGE, "rounds": options.rounds,

@@ -1,4 +1,4 @@
-//! The background, opened as the gateway opens it, with a sink of the bench's choice.
+//! The export pipeline, opened as the gateway opens it, with a sink chosen by the bench.
 
 use std::thread::sleep;
 use std::time::{Duration, Instant};
@@ -11,32 +11,32 @@ use prometheus::Registry;
 
 use crate::clock::cpu_time;
 
-/// Names of the encoder's thread and of the exporter's, as the kernel cuts them.
+/// Name of the encoder's thread. The kernel truncates thread names to 15 bytes.
 pub const ENCODER: &str = "offpath-encode";
-/// See [`ENCODER`].
+/// Name of the exporter's thread.
 pub const EXPORTER: &str = "offpath-export";
 
-/// An open background with one route and one MLflow sink.
+/// An open export pipeline with one route and one MLflow sink.
 pub struct Background {
     handle: Handle,
     pipeline: Pipeline,
 }
 
-/// What one route's traces came to.
+/// Counts of the traces offered so far.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Account {
-    /// Confirmed by the sink.
+    /// Number of traces confirmed by the sink.
     pub exported: u64,
-    /// Lost, for whatever reason.
+    /// Number of traces dropped for any reason.
     pub dropped: u64,
 }
 
 impl Background {
-    /// Everything as a configuration without an `export` section has it, but for the sink and
-    /// for `batch` (a YAML flow mapping).
+    /// Opens the pipeline with the default configuration, except for the sink and for `batch`, a
+    /// YAML flow mapping.
     ///
     /// # Errors
-    /// As [`open`].
+    /// When `batch` is invalid, or the pipeline cannot be opened.
     pub fn open(tracking_uri: &str, batch: &str) -> anyhow::Result<Self> {
         let yaml = format!(
             "listeners: [{{address: \"127.0.0.1:8080\"}}]
@@ -51,7 +51,7 @@ export:
         let config = Config::parse(&yaml, "benches.yaml", &Env::default());
         let config = config.map_err(|errors| anyhow::anyhow!("{errors}"))?;
         let (handle, pipeline) = open(&config, &Registry::new()).context("cannot open")?;
-        // A thread takes its name when it first runs.
+        // A thread sets its name when it first runs.
         let deadline = Instant::now() + Duration::from_secs(10);
         for name in [ENCODER, EXPORTER] {
             while cpu_time(name).is_err() && Instant::now() < deadline {
@@ -61,31 +61,37 @@ export:
         Ok(Self { handle, pipeline })
     }
 
-    /// The request path's door.
+    /// The handle that the request path offers exchanges to.
     pub fn handle(&self) -> &Handle {
         &self.handle
     }
 
-    /// Offers them, waits until the sink has all, and says how long the encoder ran meanwhile.
+    /// Offers the exchanges, waits until the sink has confirmed all traces, and returns the CPU time
+    /// of the encoder meanwhile.
     ///
     /// # Errors
-    /// When that takes a minute, or a trace is lost.
+    /// When that takes more than a minute, or a trace is dropped.
     pub fn encode(&self, exchanges: Vec<Exchange>) -> anyhow::Result<Duration> {
         let before = cpu_time(ENCODER)?;
-        exchanges.into_iter().for_each(|one| self.handle.offer(one));
+        for exchange in exchanges {
+            self.handle.offer(exchange);
+        }
         self.rest()?;
         ensure!(self.account().dropped == 0, "traces were dropped");
         Ok(cpu_time(ENCODER)?.saturating_sub(before))
     }
 
-    /// Waits until nothing is pending.
+    /// Waits until no trace is pending.
     ///
     /// # Errors
-    /// When that takes a minute.
+    /// When that takes more than a minute.
     pub fn rest(&self) -> anyhow::Result<()> {
         let deadline = Instant::now() + Duration::from_secs(60);
         while self.handle.status().queue.traces > 0 {
-            ensure!(Instant::now() < deadline, "traces are pending for a minute");
+            ensure!(
+                Instant::now() < deadline,
+                "traces are still pending after a minute"
+            );
             sleep(Duration::from_millis(1));
         }
         // The threads park right after the last trace is settled.
@@ -93,7 +99,7 @@ export:
         Ok(())
     }
 
-    /// What became of the traces so far.
+    /// Counts the traces exported and dropped so far.
     pub fn account(&self) -> Account {
         let status = self.handle.status();
         let sinks = || status.routes.iter().flat_map(|route| &route.sinks);
@@ -103,7 +109,7 @@ export:
         }
     }
 
-    /// Stops it.
+    /// Stops the pipeline.
     pub fn close(self) {
         self.pipeline.drain(Duration::from_secs(5));
     }

@@ -1,5 +1,5 @@
-//! What the request path does to decide: the route, the head decision by whom it is for, and at
-//! the end the keep rules. Identity costs nothing there but what decides sampling.
+//! The decisions of the request path: the route, the sampling decision by session, and at the end
+//! the keep rules. Only the identity that decides sampling is read on the request path.
 
 use std::time::{Duration, Instant};
 
@@ -10,21 +10,21 @@ use offpath_trace::{EndReason, Source, TraceId};
 
 use crate::request_path::{router, target};
 
-/// Where the session that decides comes from.
+/// The source of the session id that decides sampling.
 #[derive(Clone, Copy, Debug)]
 pub enum Basis {
-    /// No session: the trace's id decides.
+    /// There is no session; the trace id decides.
     Trace,
-    /// A header.
+    /// The session id is a header.
     Header,
-    /// The query's second parameter, with escapes in it.
+    /// The session id is the second query parameter and contains escapes.
     Query,
-    /// The path's second segment.
+    /// The session id is the second path segment.
     Path,
 }
 
 impl Basis {
-    /// All there are, with their names.
+    /// All variants with their names.
     pub const ALL: [(&'static str, Self); 4] = [
         ("trace", Self::Trace),
         ("header", Self::Header),
@@ -42,7 +42,7 @@ impl Basis {
     }
 }
 
-/// A gateway's routes, and the sampler and rules of the last of them.
+/// A gateway's routes, and the sampler and the rules of the last route.
 #[derive(Debug)]
 pub struct Decision {
     router: Router,
@@ -54,7 +54,8 @@ pub struct Decision {
 }
 
 impl Decision {
-    /// So many routes by path prefix. `rules`: a daily budget and every keep rule as well.
+    /// Creates `routes` routes that match by path prefix. With `rules`, the last one has a daily
+    /// budget and every keep rule.
     pub fn new(routes: usize, basis: Basis, rules: bool) -> Self {
         let now = Instant::now();
         let keep = Keep {
@@ -91,7 +92,8 @@ impl Decision {
         }
     }
 
-    /// One exchange from its route to its end: the route's index, and what was decided.
+    /// Decides on one exchange, from its route to its end. Returns the route's index and the
+    /// sampling decision.
     pub fn make(&self, seed: u64) -> (Option<usize>, Head) {
         let index = self.router.find(target(self.uri.path(), &self.headers));
         let incoming = Incoming {
@@ -108,11 +110,11 @@ impl Decision {
             first_byte: Some(Duration::from_millis(20)),
             bytes: 1_000,
         };
-        let judged = self.rules.as_ref();
-        (
-            index,
-            judged.map_or(head, |rules| rules.judge(head, &end, self.now)),
-        )
+        let decision = match &self.rules {
+            Some(rules) => rules.judge(head, &end, self.now),
+            None => head,
+        };
+        (index, decision)
     }
 }
 
@@ -121,7 +123,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_session_decides_alike_each_time_and_a_trace_does_not() {
+    fn the_decision_of_a_session_is_always_the_same_and_that_of_a_trace_is_not() {
         for (name, basis) in Basis::ALL {
             let decision = Decision::new(100, basis, true);
             let kept = |seed| {
@@ -130,8 +132,9 @@ mod tests {
                 head.kept.is_some()
             };
             let count = (0..1_000).filter(|seed| kept(*seed)).count();
-            let alike = count == 0 || count == 1_000;
-            assert_eq!(alike, !matches!(basis, Basis::Trace), "{name}: {count}");
+            let is_constant = count == 0 || count == 1_000;
+            let has_session = !matches!(basis, Basis::Trace);
+            assert_eq!(is_constant, has_session, "{name}: {count}");
         }
     }
 }

@@ -1,7 +1,7 @@
-//! What the benches share: traffic, the request path around it, the background behind it, and
-//! clocks that count a thread's own time.
+//! Shared parts of the benches: traffic, the request path, the export pipeline, and thread clocks.
 //!
-//! Each bench calls the rooms as the gateway does, so a figure here is a figure of the product.
+//! The benches call the other crates exactly as the gateway does, so that their figures are those of
+//! the product.
 
 pub mod background;
 pub mod clock;

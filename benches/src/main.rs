@@ -1,4 +1,4 @@
-//! The measured side of the scripts in this folder: prints one JSON object on stdout.
+//! The measured program of the scripts in `benches/scripts`. It prints one JSON object on stdout.
 #![expect(clippy::print_stdout, reason = "the scripts read its stdout")]
 
 mod costs;
@@ -13,17 +13,17 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Calls a piece of the request path so often, for Callgrind to count
+    /// Call one part of the request path repeatedly, for Callgrind to count
     Path(costs::path::Options),
-    /// CPU time of the background's threads per kept exchange, into a stub sink
+    /// Measure the CPU time of the background threads per kept exchange, into a stub sink
     Background(costs::background::Options),
-    /// Traces per second into a real MLflow: a bare client against the exporter
+    /// Measure the traces per second into a real MLflow, of a bare client and of the exporter
     MlflowRate(costs::mlflow_rate::Options),
-    /// A sink that answers 200 at once; prints its address and runs until it is killed
+    /// Run a sink that responds with 200 at once; prints its address and runs until it is killed
     StubSink,
 }
 
-/// The product's own, so that counts are those of the product.
+/// The allocator of the product, so that the counts apply to the product.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 

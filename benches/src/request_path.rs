@@ -1,7 +1,7 @@
-//! One request's way through `filters`, call by call as the gateway makes it.
+//! The request path through `filters`, with the calls that the gateway makes.
 //!
-//! Clock readings are handed in ready made: what the filters do with them is measured, reading
-//! the clock is not (it belongs to the gateway's callbacks).
+//! Clock readings are passed in. The figures include what the filters do with them but not reading
+//! the clock, which the gateway's callbacks do.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
@@ -19,11 +19,12 @@ use offpath_trace::{Body, EndReason, Exchange, Level, Outcome, Plan, Request, Tr
 
 use crate::traffic::{Traffic, mix};
 
-/// As in a configuration that names none.
+/// The default of `capture.max_body`.
 const MAX_BODY: usize = 8 << 20;
+/// The default of `limits.capture_bytes`.
 const CAPTURE_BYTES: usize = 256 << 20;
 
-/// What requests of one route share.
+/// State shared by the requests of one route.
 #[derive(Debug)]
 pub struct RequestPath {
     router: Router,
@@ -35,7 +36,7 @@ pub struct RequestPath {
 }
 
 impl RequestPath {
-    /// One route for both protocols that keeps this share of its exchanges.
+    /// Creates a route that samples this fraction of its exchanges.
     pub fn new(ratio: f64) -> Self {
         Self {
             router: router(1, "path_prefix"),
@@ -47,7 +48,7 @@ impl RequestPath {
         }
     }
 
-    /// The same where the route wants statistics of columns.
+    /// Enables column statistics for the route.
     #[must_use]
     pub fn with_statistics(self) -> Self {
         let mut plan = (*self.plan).clone();
@@ -58,7 +59,8 @@ impl RequestPath {
         }
     }
 
-    /// One exchange from its head to its end; `None` where it is not kept. `seed` makes its ids.
+    /// Passes one exchange from its head to its end. Returns `None` if it is not sampled. `seed`
+    /// determines its ids.
     pub fn pass(&self, traffic: &Traffic, seed: u64) -> Option<Exchange> {
         let mut capture = Capture::begin(self.now, self.wall);
         find(&self.router, traffic);
@@ -82,7 +84,7 @@ impl RequestPath {
         Some(finished.exchange)
     }
 
-    /// What the tap keeps of these pieces.
+    /// Passes the pieces through a tap and returns what it captured.
     pub fn tee(&self, pieces: &[Bytes]) -> (Body, Lease) {
         let mut lease = self.budget.lease();
         let mut tap = Tap::new(MAX_BODY, Memory::Exact);
@@ -118,7 +120,7 @@ impl RequestPath {
         )
     }
 
-    /// From the chosen peer to the response's last piece.
+    /// Passes the exchange from the choice of the peer to the last piece of the response.
     fn relay(&self, capture: &mut Capture, traffic: &Traffic) {
         capture.attempt(self.at(1));
         capture.marks().connected(self.at(2), true);
@@ -146,12 +148,12 @@ impl RequestPath {
     }
 }
 
-/// The index of the route that takes this request.
+/// Returns the index of the route that matches the request.
 pub fn find(router: &Router, traffic: &Traffic) -> Option<usize> {
     router.find(target(traffic.path, &traffic.request_headers))
 }
 
-/// A POST to this path.
+/// Returns the target of a POST request to `path`.
 pub fn target<'a>(path: &'a str, headers: &'a HeaderMap) -> Target<'a> {
     Target {
         method: "POST",
@@ -161,7 +163,7 @@ pub fn target<'a>(path: &'a str, headers: &'a HeaderMap) -> Target<'a> {
     }
 }
 
-/// A route's sampler that keeps this share and knows nothing else.
+/// Creates a sampler with this ratio and no other rule.
 pub fn sampler(ratio: f64) -> Sampler {
     let sampling = Sampling {
         ratio,
@@ -175,7 +177,7 @@ pub fn sampler(ratio: f64) -> Sampler {
     Sampler::new(&sampling, Vec::new(), Instant::now(), Duration::ZERO)
 }
 
-/// The ids of an exchange, and whether it is kept.
+/// Returns the ids of an exchange and the sampling decision.
 pub fn decide(
     sampler: &Sampler,
     caller: Option<TraceContext>,
@@ -199,8 +201,8 @@ pub fn decide(
     (propagation, sampler.decide(incoming, now))
 }
 
-/// So many routes; the last of them takes everything that the benches send. `key` is how all
-/// others match: `path` or `path_prefix`.
+/// Creates a router with `routes` routes, the last of which matches every request. The others match
+/// none, and `key` is their condition: `path` or `path_prefix`.
 pub fn router(routes: usize, key: &str) -> Router {
     let mut yaml = String::from(
         "listeners: [{address: \"127.0.0.1:8080\"}]\nupstreams: {model: {endpoints: [\"http://127.0.0.1:9000\"]}}\nroutes:\n",
@@ -215,7 +217,7 @@ pub fn router(routes: usize, key: &str) -> Router {
     Router::new(&config.expect("the text above is a configuration").routes)
 }
 
-/// As the gateway compiles a route that says nothing of its traces.
+/// The plan that the gateway compiles for a route without tracing options.
 fn plan() -> Plan {
     Plan {
         index: 0,
@@ -239,7 +241,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_exchange_that_is_kept_holds_both_bodies_and_the_other_nothing() {
+    fn a_sampled_exchange_contains_both_bodies_and_the_other_is_not_captured() {
         for traffic in Traffic::all() {
             let exchange = RequestPath::new(1.0).pass(&traffic, 7).unwrap();
             assert_eq!(exchange.kept_bytes(), traffic.body_bytes() as u64);
@@ -248,7 +250,7 @@ mod tests {
     }
 
     #[test]
-    fn the_last_route_takes_the_request() {
+    fn the_last_route_matches_the_request() {
         for key in ["path", "path_prefix"] {
             let found = find(&router(100, key), &Traffic::chat_1k());
             assert_eq!(found, Some(99));

@@ -1,58 +1,66 @@
-//! A sink that takes everything at once: HTTP/1.1, a thread per connection, 200 without a body.
+//! A sink that accepts everything at once: HTTP/1.1, one thread per connection, status 200.
 //!
-//! Fast, so that what a client spends on it is the client's own.
+//! It is fast, so that a client's time is not spent waiting for it.
 
-use std::io::{BufRead, BufReader, Read, Result, Write};
+use std::io::{BufRead, BufReader, Error, Read, Result, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
 use std::thread;
 
-/// A running sink; its threads end with the process.
+/// A running sink. Its threads end with the process.
 #[derive(Clone, Debug)]
 pub struct StubSink {
     address: SocketAddr,
-    taken: Option<Arc<Mutex<Vec<Vec<u8>>>>>,
+    /// The bodies received so far, if they are recorded.
+    bodies: Option<Arc<Mutex<Vec<Vec<u8>>>>>,
 }
 
 impl StubSink {
-    /// Listens on a free port of this machine and forgets what it takes.
+    /// Starts a sink on a free port of this machine that discards what it receives.
+    ///
+    /// # Errors
+    /// When no port is free, or a thread cannot be started.
     pub fn start() -> Result<Self> {
         Self::listen(None)
     }
 
-    /// Keeps the bodies that it takes.
+    /// Starts a sink that records the bodies it receives.
+    ///
+    /// # Errors
+    /// When no port is free, or a thread cannot be started.
     pub fn recording() -> Result<Self> {
         Self::listen(Some(Arc::default()))
     }
 
-    fn listen(taken: Option<Arc<Mutex<Vec<Vec<u8>>>>>) -> Result<Self> {
+    fn listen(bodies: Option<Arc<Mutex<Vec<Vec<u8>>>>>) -> Result<Self> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
         let address = listener.local_addr()?;
-        let sink = Self { address, taken };
+        let sink = Self { address, bodies };
         let acceptor = sink.clone();
         thread::Builder::new()
             .name("stub-sink".to_owned())
             .spawn(move || {
                 for stream in listener.incoming().flatten() {
                     let sink = acceptor.clone();
-                    // A connection that fails is its client's to notice.
+                    // The client reports a failed connection.
                     thread::spawn(move || sink.serve(stream).ok());
                 }
             })?;
         Ok(sink)
     }
 
-    /// `http://ADDRESS`.
+    /// Returns `http://ADDRESS`.
     pub fn uri(&self) -> String {
         format!("http://{}", self.address)
     }
 
-    /// The bodies taken so far, in order; they are given away.
+    /// Returns the bodies received so far, in order, and forgets them. A sink that does not record
+    /// returns none.
     pub fn take(&self) -> Vec<Vec<u8>> {
-        let taken = self.taken.as_ref().and_then(|taken| taken.lock().ok());
-        taken
-            .map(|mut taken| std::mem::take(&mut *taken))
-            .unwrap_or_default()
+        match &self.bodies {
+            Some(bodies) => std::mem::take(&mut *bodies.lock().expect(UNPOISONED)),
+            None => Vec::new(),
+        }
     }
 
     fn serve(&self, stream: TcpStream) -> Result<()> {
@@ -63,8 +71,8 @@ impl StubSink {
         while let Some(length) = head(&mut reader)? {
             body.resize(length, 0);
             reader.read_exact(&mut body)?;
-            if let Some(Ok(mut taken)) = self.taken.as_ref().map(|taken| taken.lock()) {
-                taken.push(body.clone());
+            if let Some(bodies) = &self.bodies {
+                bodies.lock().expect(UNPOISONED).push(body.clone());
             }
             writer.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n")?;
         }
@@ -72,7 +80,9 @@ impl StubSink {
     }
 }
 
-/// Reads a head and gives its Content-Length; `None` at the connection's end.
+const UNPOISONED: &str = "no thread panics while it holds the lock";
+
+/// Reads a request head and returns its Content-Length, or `None` at the end of the connection.
 fn head(reader: &mut impl BufRead) -> Result<Option<usize>> {
     let mut length = 0;
     let mut line = String::new();
@@ -88,7 +98,7 @@ fn head(reader: &mut impl BufRead) -> Result<Option<usize>> {
         if let Some((name, value)) = line.split_once(':')
             && name.eq_ignore_ascii_case("content-length")
         {
-            length = value.trim().parse().unwrap_or(0);
+            length = value.trim().parse().map_err(Error::other)?;
         }
     }
 }

@@ -1,6 +1,6 @@
-//! What a client and a model say to each other, in the sizes that the figures are given for.
+//! Requests and responses of the sizes that figures are reported for.
 //!
-//! Bodies come in pieces of at most 64 KiB, each in memory of its own: so pingora hands
+//! Bodies are split into pieces of at most 64 KiB, each in its own allocation, as pingora passes
 //! HTTP/1.1 bodies on.
 
 use std::fmt::Write as _;
@@ -9,38 +9,38 @@ use bytes::Bytes;
 use http::header::{CONTENT_TYPE, HOST, USER_AGENT};
 use http::{HeaderMap, HeaderValue};
 
-/// pingora's read buffer.
+/// Size of pingora's read buffer.
 const PIECE_BYTES: usize = 64 * 1024;
 
-/// One exchange's messages.
+/// The request and the response of one exchange.
 #[derive(Clone, Debug)]
 pub struct Traffic {
-    /// As in tables and bench names.
+    /// The name in tables and of benches.
     pub name: &'static str,
-    /// The request's target.
+    /// The path of the request.
     pub path: &'static str,
-    /// The request's fields.
+    /// The header fields of the request.
     pub request_headers: HeaderMap,
-    /// The request's body, in pieces.
+    /// The pieces of the request body.
     pub request: Vec<Bytes>,
-    /// The response's fields.
+    /// The header fields of the response.
     pub response_headers: HeaderMap,
-    /// The response's body, in pieces.
+    /// The pieces of the response body.
     pub response: Vec<Bytes>,
 }
 
 impl Traffic {
-    /// 1 KB of chat asked, 1 KB answered.
+    /// A chat with a request and a response of 1 KB.
     pub fn chat_1k() -> Self {
         Self::chat("chat_1k", 1_000, 1_000)
     }
 
-    /// 20 KB of chat asked, 2 KB answered.
+    /// A chat with a request of 20 KB and a response of 2 KB.
     pub fn chat_20k() -> Self {
         Self::chat("chat_20k", 20_000, 2_000)
     }
 
-    /// 1 KB of chat asked, answered by 200 events in a piece each.
+    /// A chat with a request of 1 KB and a stream of 200 events, one per piece.
     pub fn stream_200() -> Self {
         let mut events: Vec<Bytes> = (0..200)
             .map(|token| event(&format!(r#"{{"content":" token{token}"}}"#), "null").into())
@@ -56,7 +56,8 @@ impl Traffic {
         }
     }
 
-    /// 1 MB of `dataframe_split` (20 columns of numbers), one prediction per row.
+    /// A scoring request of 1 MB (`dataframe_split`, 20 columns of numbers) with one prediction per
+    /// row.
     pub fn frame_1m() -> Self {
         let (body, rows) = frame(1_000_000);
         let predictions: Vec<String> = (0..rows).map(|row| format!("{row}.25")).collect();
@@ -71,7 +72,7 @@ impl Traffic {
         }
     }
 
-    /// All of the above.
+    /// All traffic.
     pub fn all() -> [Self; 4] {
         [
             Self::chat_1k(),
@@ -81,18 +82,21 @@ impl Traffic {
         ]
     }
 
-    /// Those whose sizes the request path's figures are given for.
+    /// The traffic with 1 KB, 20 KB and 1 MB, for figures by size.
     pub fn sizes() -> [Self; 3] {
         [Self::chat_1k(), Self::chat_20k(), Self::frame_1m()]
     }
 
-    /// Bytes of both bodies.
+    /// Total length of both bodies.
     pub fn body_bytes(&self) -> usize {
-        let both = self.request.iter().chain(&self.response);
-        both.map(Bytes::len).sum()
+        self.request
+            .iter()
+            .chain(&self.response)
+            .map(Bytes::len)
+            .sum()
     }
 
-    /// The same in memory of its own, as each exchange has it: a decoder then reads cold bytes.
+    /// Copies the bodies to new memory. Each exchange has its own, so a decoder reads cold bytes.
     #[must_use]
     pub fn fresh(&self) -> Self {
         let copies = |body: &[Bytes]| body.iter().map(|b| Bytes::copy_from_slice(b)).collect();
@@ -103,22 +107,22 @@ impl Traffic {
         }
     }
 
-    fn chat(name: &'static str, asked_bytes: usize, answered_bytes: usize) -> Self {
-        let asked = format!(
+    fn chat(name: &'static str, request_bytes: usize, response_bytes: usize) -> Self {
+        let request = format!(
             r#"{{"model":"gpt-4o","temperature":0.2,"messages":[{{"role":"system","content":"You are a helpful assistant."}},{{"role":"user","content":"{}"}}]}}"#,
-            text(asked_bytes - 133)
+            text(request_bytes - 133)
         );
-        let answered = format!(
+        let response = format!(
             r#"{{"id":"chatcmpl-1","object":"chat.completion","created":1700000000,"model":"gpt-4o","choices":[{{"index":0,"message":{{"role":"assistant","content":"{}"}},"logprobs":null,"finish_reason":"stop"}}],"usage":{{"prompt_tokens":190,"completion_tokens":150,"total_tokens":340}}}}"#,
-            text(answered_bytes - 260)
+            text(response_bytes - 260)
         );
         Self {
             name,
             path: "/v1/chat/completions",
             request_headers: headers("application/json"),
-            request: pieces(asked.as_bytes()),
+            request: pieces(request.as_bytes()),
             response_headers: headers("application/json"),
-            response: pieces(answered.as_bytes()),
+            response: pieces(response.as_bytes()),
         }
     }
 }
@@ -145,7 +149,7 @@ fn headers(content_type: &'static str) -> HeaderMap {
     ])
 }
 
-/// Prose with the escapes that prose has, as a JSON string's content.
+/// English text with escapes, as the content of a JSON string.
 fn text(bytes: usize) -> String {
     let sentence = r#"The customer said \"late\" and asked for a refund of the parcel's price.\n"#;
     let mut text = sentence.repeat(bytes / sentence.len());
@@ -153,7 +157,7 @@ fn text(bytes: usize) -> String {
     text
 }
 
-/// About so many bytes of `dataframe_split`, and how many rows they are.
+/// Generates a `dataframe_split` body of about `bytes` bytes. Returns it with its number of rows.
 fn frame(bytes: usize) -> (String, usize) {
     const HINT: &str = "writing to a string cannot fail";
     let columns: Vec<String> = (0..20).map(|column| format!(r#""c{column}""#)).collect();
@@ -178,7 +182,7 @@ fn frame(bytes: usize) -> (String, usize) {
     (body, rows)
 }
 
-/// The next of a sequence that looks random (Knuth's MMIX generator).
+/// The next state of a linear congruential generator (Knuth's MMIX constants).
 pub(crate) fn mix(state: u64) -> u64 {
     state
         .wrapping_mul(6_364_136_223_846_793_005)
@@ -199,7 +203,7 @@ mod tests {
     use crate::request_path::RequestPath;
 
     #[test]
-    fn sizes_are_what_the_names_say() {
+    fn bodies_have_the_sizes_in_their_names() {
         for (traffic, asked) in Traffic::sizes().iter().zip([1_000, 20_000, 1_000_000]) {
             let bytes: usize = traffic.request.iter().map(Bytes::len).sum();
             assert!(bytes.abs_diff(asked) * 100 < asked * 5, "{bytes} {asked}");
@@ -207,7 +211,7 @@ mod tests {
     }
 
     #[test]
-    fn every_exchange_is_understood_without_a_defect() {
+    fn every_exchange_is_decoded_without_a_defect() {
         let path = RequestPath::new(1.0);
         for traffic in Traffic::all() {
             let exchange = path.pass(&traffic, 1).unwrap();

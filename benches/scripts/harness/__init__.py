@@ -1,1 +1,1 @@
-"""What the scripts of this folder share. Python 3.9 or later, standard library only."""
+"""Code shared by the scripts of this folder. It needs Python 3.9 and only the standard library."""

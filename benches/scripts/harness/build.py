@@ -9,8 +9,8 @@ TARGET = pathlib.Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target"))
 
 
 def release(*packages):
-    """Builds them and gives the folder of their binaries. `OFFPATH_BENCH_BIN` names a folder
-    of ready ones instead, as to measure an older build."""
+    """Builds the packages and returns the folder of their binaries. If `OFFPATH_BENCH_BIN` is set,
+    returns that folder instead, for example to measure an older build."""
     ready = os.environ.get("OFFPATH_BENCH_BIN")
     if ready:
         return pathlib.Path(ready)

@@ -1,8 +1,8 @@
 """Instruction counts by Valgrind's Callgrind.
 
-Plain Valgrind rather than a crate around it: the same tool counts a function of a small
-binary and the threads of the real one, nothing has to match a crate's version, and the result
-is one number that is read from the tool's own output.
+Valgrind is called directly instead of through a crate: the same tool counts a function of a small binary
+and the threads of the real one, no version has to match a crate's, and the result is one number that is
+read from the tool's output.
 """
 
 import pathlib
@@ -15,11 +15,11 @@ import tempfile
 
 def require():
     if shutil.which("valgrind") is None:
-        sys.exit("Valgrind is needed, and is not here (Debian: apt-get install valgrind)")
+        sys.exit("Valgrind is required (Debian: apt-get install valgrind)")
 
 
 def function(command, pattern):
-    """Instructions inside the functions whose names match, in a run of a command."""
+    """Runs a command and returns the instructions inside the functions whose names match."""
     with tempfile.TemporaryDirectory() as folder:
         out = pathlib.Path(folder, "out")
         tool = ["valgrind", "--tool=callgrind", f"--callgrind-out-file={out}",
@@ -31,13 +31,13 @@ def function(command, pattern):
 
 
 def thread_command(folder):
-    """The tool in front of a command whose threads are counted one by one, into a folder."""
+    """The prefix of a command whose threads are counted separately, with results in a folder."""
     return ["valgrind", "--tool=callgrind", "--separate-threads=yes",
             f"--callgrind-out-file={folder}/out"]
 
 
 def threads(folder, mark):
-    """Instructions of the threads that ran functions whose names contain the mark."""
+    """Instructions of the threads that ran a function whose name contains the mark."""
     files = sorted(pathlib.Path(folder).glob("out*-*"))
     return sum(total(file) for file in files if mark in file.read_text(errors="replace"))
 

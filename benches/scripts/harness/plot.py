@@ -1,4 +1,4 @@
-"""Plots as SVG, by hand: no package is needed to look at a figure again."""
+"""Plots as SVG, without any package."""
 
 STYLE = ("polyline{fill:none;stroke:#06c;stroke-width:1.5}.axis{fill:none;stroke:#999}"
          ".bar{fill:#9bd}.own{fill:#06c}.span{stroke:#333}text{font:12px sans-serif}")
@@ -11,7 +11,7 @@ def page(path, width, height, title, parts):
 
 
 def over_time(samples, path, title):
-    """Memory and descriptors over time."""
+    """Plots memory and descriptors over time."""
     width, height, left, top = 720, 150, 60, 30
     seconds = max(sample["second"] for sample in samples) or 1
     parts = []
@@ -30,8 +30,8 @@ def over_time(samples, path, title):
 
 
 def bars(panels, path, title):
-    """Panels, side by side: a title, and bars of a name, a value and the interval it lies in. What
-    begins with `offpath` is darker. A panel's scale is its own."""
+    """Plots panels side by side. A panel has a title and bars, each with a name, a value and an interval.
+    Bars whose names begin with `offpath` are darker. Each panel has its own scale."""
     wide, high, label, top = 250, 20, 110, 50
     rows = max(len(bars) for _, bars in panels)
     parts = []

@@ -1,4 +1,4 @@
-"""Processes that a bench starts, and stops by their ids."""
+"""Processes that a bench starts and stops by their ids."""
 
 import contextlib
 import json
@@ -12,7 +12,7 @@ import tempfile
 import time
 import urllib.request
 
-# A bench that is told to end runs its `finally` blocks, and so ends what it started.
+# On SIGTERM a bench runs its `finally` blocks, which stop the processes it started.
 signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
 
 
@@ -46,14 +46,14 @@ class Process:
 
 
 def sink(binaries, prefix=()):
-    """A sink that answers 200 at once, and its address."""
+    """A sink that responds with 200 at once, with its address as `uri`."""
     process = Process([*prefix, binaries / "offpath-benches", "stub-sink"], stdout=subprocess.PIPE)
     process.uri = process.child.stdout.readline().decode().strip()
     return process
 
 
 def model(binaries, *options, prefix=()):
-    """A model endpoint behind a prefix (`taskset`), and its address."""
+    """A model endpoint with its address as `uri`; `prefix` is a command such as `taskset`."""
     port = free_port()
     listen = ["upstream", "--listen", f"127.0.0.1:{port}", *options]
     process = Process([*prefix, binaries / "loadtest", *listen], stdout=subprocess.PIPE)
@@ -62,8 +62,8 @@ def model(binaries, *options, prefix=()):
     return process
 
 
-# How a route is traced: not at all, all, none or a tenth of its exchanges, and all of bodies
-# over the usual limit, too.
+# How a route is traced: not at all; all, none or a tenth of its exchanges; all, with a higher limit on
+# bodies.
 CAPTURE = {"off": "capture: {level: off}", "full": "capture: {level: full}",
            "not kept": "sampling: {ratio: 0}",
            "tenth": "sampling: {ratio: 0.1}",
@@ -80,8 +80,9 @@ log: {{level: warn}}
 
 
 class Gateway(Process):
-    """offpath with one route that captures at a level, behind a prefix (`taskset`, `valgrind`).
-    With room for a backlog it drops nothing while its background has no turn."""
+    """offpath with one route that captures at a level; `prefix` is a command such as `taskset` or
+    `valgrind`. With `backlog` the queue is large enough that nothing is dropped while the background
+    threads do not run."""
 
     def __init__(self, binaries, level, model, sink, prefix=(), backlog=False):
         held, traces, queued = ("8GiB", 2_000_000, "8GiB") if backlog else ("256MiB", 10_000, "1GiB")
@@ -95,7 +96,7 @@ class Gateway(Process):
         super().__init__([*prefix, binaries / "offpath", "run", "--config", config],
                          stdout=self.log, stderr=self.log)
         self.wait(lambda: urllib.request.urlopen(f"http://127.0.0.1:{self.telemetry}/readyz", timeout=5))
-        # Ready may be said an instant before the listener takes connections.
+        # offpath may report that it is ready just before the listener accepts connections.
         self.wait(lambda: socket.create_connection(("127.0.0.1", self.port), 5))
 
     def wait(self, connect):
@@ -106,7 +107,7 @@ class Gateway(Process):
             except OSError:
                 if self.child.poll() is not None or time.monotonic() > deadline:
                     self.log.seek(0)
-                    raise SystemExit(f"offpath does not start:\n{self.log.read()[-2000:]}")
+                    raise SystemExit(f"offpath did not start:\n{self.log.read()[-2000:]}")
                 time.sleep(0.05)
 
     def account(self):
@@ -123,9 +124,9 @@ class Gateway(Process):
         return sums
 
     def settle(self, every=0.05):
-        """Waits until nothing is pending, asking every so many seconds (the answers are the
-        proxy's threads' work, too), and fails where something was lost: a trace that is dropped
-        costs less than one that is kept."""
+        """Waits until nothing is pending, and polls every `every` seconds, because responding to a poll
+        is work of the proxy's threads, too. Fails if a trace was lost: a dropped trace costs less than
+        an exported one."""
         deadline = time.monotonic() + 120
         while (account := self.account())["pending"] and time.monotonic() < deadline:
             time.sleep(every)
@@ -134,13 +135,13 @@ class Gateway(Process):
         return account
 
     def cpu_seconds(self, name):
-        """CPU time of the threads of this name."""
+        """CPU time of the threads with this name."""
         return cpu_seconds([self.child.pid], name)
 
 
 def cpu_seconds(pids, name=""):
-    """CPU time of the threads of these processes, or of those of a name (the kernel keeps 15
-    bytes of one)."""
+    """CPU time of the threads of these processes, or only of those with a name. The kernel truncates
+    names to 15 bytes."""
     nanos = 0
     for pid in pids:
         for task in pathlib.Path(f"/proc/{pid}/task").iterdir():
@@ -153,7 +154,7 @@ def cpu_seconds(pids, name=""):
 
 
 def listener(port):
-    """The id of the process that listens on a port of 127.0.0.1."""
+    """Returns the id of the process that listens on a port of 127.0.0.1."""
     local = f"0100007F:{port:04X}"
     with open("/proc/net/tcp") as table:
         inodes = {line.split()[9] for line in table if line.split()[1:4:2] == [local, "0A"]}
@@ -164,11 +165,11 @@ def listener(port):
                 return int(process.name)
         except OSError:
             continue
-    raise SystemExit(f"nobody listens on port {port}")
+    raise SystemExit(f"no process listens on port {port}")
 
 
 def stop_session(child):
-    """Ends a child that leads a session of its own, and all that it started."""
+    """Stops a child that leads a session, and all processes of the session."""
     try:
         os.killpg(child.pid, signal.SIGTERM)
         child.wait(30)
@@ -181,7 +182,7 @@ def stop_session(child):
 
 @contextlib.contextmanager
 def together(processes):
-    """Several that end together."""
+    """Enters several context managers and leaves them together."""
     try:
         yield processes
     finally:

@@ -13,7 +13,7 @@ RESULTS = BENCHES / "results"
 
 
 def machine():
-    """What a figure depends on, without a name or a path of this machine."""
+    """The properties of this machine that figures depend on."""
     with open("/proc/cpuinfo") as info:
         models = [line.split(":", 1)[1].strip() for line in info if line.startswith("model name")]
     return {
@@ -30,7 +30,7 @@ def command():
 
 
 def write(what, figures):
-    """Writes `results/<date>-<what>.json`; a second run of a day replaces the first."""
+    """Writes `results/<date>-<what>.json`. A second run on the same day replaces the first."""
     date = datetime.date.today().isoformat()
     found = {"what": what, "date": date, "command": command(), "machine": machine(), **figures}
     path = RESULTS / f"{date}-{what}.json"
@@ -50,6 +50,6 @@ def table(head, rows):
 
 
 def spread(values, digits=1):
-    """Median, least and greatest, as a cell."""
+    """Formats median, minimum and maximum as a cell."""
     middle, *ends = (f"{value:.{digits}f}" for value in (statistics.median(values), min(values), max(values)))
     return f"{middle} ({'..'.join(ends)})"

@@ -1,4 +1,4 @@
-"""Requests of the sizes that figures are given for, and a client that sends so many of them."""
+"""Requests of the sizes that figures are reported for, and a client that sends them."""
 
 import json
 import socket
@@ -7,7 +7,7 @@ SENTENCE = 'The customer said "late" and asked for a refund of the parcel\'s pri
 
 
 def chat(size):
-    """A chat request whose body has so many bytes."""
+    """A chat request whose body has this many bytes."""
     def body(content):
         messages = [{"role": "system", "content": "You are a helpful assistant."},
                     {"role": "user", "content": content}]
@@ -20,7 +20,7 @@ def chat(size):
 
 
 def frame(size):
-    """A `dataframe_split` request of about so many bytes, in 20 columns of numbers."""
+    """A `dataframe_split` request of about this many bytes, with 20 columns of numbers."""
     rows, state, length = [], 1, 0
     while length < size:
         row = []
@@ -34,7 +34,7 @@ def frame(size):
                       separators=(",", ":")).encode()
 
 
-# Name: path and query (`tokens` is the length of the model's answer), body.
+# Name: path and query (`tokens` is the length of the model's response), body.
 SIZES = {
     "1 KB": ("/v1/chat/completions?tokens=150", chat(1_000)),
     "20 KB": ("/v1/chat/completions?tokens=350", chat(20_000)),
@@ -43,7 +43,8 @@ SIZES = {
 
 
 def send(port, size, count):
-    """Sends so many, one after another on one connection; bytes of the last answer's body."""
+    """Sends `count` requests one after another on one connection. Returns the length of the last
+    response body."""
     path, body = SIZES[size]
     head = (f"POST {path} HTTP/1.1\r\nhost: llm.example.com\r\ncontent-type: application/json\r\n"
             f"user-agent: OpenAI/Python 2.0.0\r\naccept: application/json\r\n"
@@ -61,12 +62,12 @@ def send(port, size, count):
 def answer(reader):
     status = reader.readline()
     if b" 200 " not in status:
-        raise SystemExit(f"offpath answered {status!r}")
+        raise SystemExit(f"offpath responded with {status!r}")
     length = 0
     while (line := reader.readline()) not in (b"\r\n", b""):
         name, _, value = line.partition(b":")
         if name.lower() == b"content-length":
             length = int(value)
     if len(reader.read(length)) != length:
-        raise SystemExit("an answer was cut")
+        raise SystemExit("a response was truncated")
     return length

@@ -12,7 +12,7 @@ from . import procs
 
 
 def train(venv, folder):
-    """Writes the model of `field_model.py` into a folder."""
+    """Trains the model of `field_model.py` and writes it into a folder."""
     code = folder / "field_model.py"
     shutil.copy(pathlib.Path(__file__).parent / code.name, code)
     subprocess.run([venv / "bin" / "python", code, folder], check=True,
@@ -20,7 +20,7 @@ def train(venv, folder):
 
 
 class Served(procs.Process):
-    """It, with one worker; `name` is its log's."""
+    """The served model with one worker; `name` is the name of its log."""
 
     def __init__(self, venv, folder, name, environment, prefix=()):
         self.port = procs.free_port()
@@ -34,7 +34,7 @@ class Served(procs.Process):
                              start_new_session=True)
 
     def wait(self):
-        """Waits until it answers; the id of the process that does."""
+        """Waits until the server responds. Returns the id of the process that listens."""
         deadline = time.monotonic() + 180
         while True:
             try:
@@ -42,7 +42,7 @@ class Served(procs.Process):
                 return procs.listener(self.port)
             except OSError:
                 if self.child.poll() is not None or time.monotonic() > deadline:
-                    sys.exit(f"the model does not start:\n{self.log.read_text()[-2000:]}")
+                    sys.exit(f"the model did not start:\n{self.log.read_text()[-2000:]}")
                 time.sleep(0.3)
 
     def stop(self):

@@ -1,4 +1,4 @@
-"""One real MLflow for figures: its installation, its server, what can be read back from it."""
+"""A real MLflow: its installation, its server, and reading traces from it."""
 
 import json
 import pathlib
@@ -15,8 +15,8 @@ PACKAGE = "mlflow==3.17.2"
 
 
 def installation(given, *more):
-    """A virtual environment with MLflow and more packages: the one given, the tests' own (which
-    has scikit-learn), or a new one."""
+    """A virtual environment with MLflow and more packages: the given one, that of the tests (which has
+    scikit-learn), or a new one."""
     tests = TARGET / "mlflow-venv"
     own = TARGET / "benches-mlflow-venv"
     for folder in filter(None, [given, tests if (tests / "offpath.installed").exists() else None]):
@@ -29,7 +29,7 @@ def installation(given, *more):
 
 
 def server(venv, data, workers, prefix=()):
-    """A server that keeps all it has in a folder."""
+    """A server that stores its data in a folder."""
     port = free_port()
     log = open(data / "log", "w+")
     options = ["server", "--host", "127.0.0.1", "--port", port, "--workers", workers,
@@ -46,12 +46,12 @@ def server(venv, data, workers, prefix=()):
             if process.child.poll() is not None or time.monotonic() > deadline:
                 process.stop()
                 log.seek(0)
-                sys.exit(f"MLflow does not start:\n{log.read()[-2000:]}")
+                sys.exit(f"MLflow did not start:\n{log.read()[-2000:]}")
             time.sleep(0.2)
 
 
 def ask(uri, path, body=None):
-    """One call of its REST API."""
+    """Calls MLflow's REST API and returns the parsed response."""
     body = None if body is None else json.dumps(body).encode()
     request = urllib.request.Request(uri + path, body, {"content-type": "application/json"})
     with urllib.request.urlopen(request, timeout=120) as answer:
@@ -59,7 +59,7 @@ def ask(uri, path, body=None):
 
 
 def experiment(uri, name):
-    """The number of an experiment, made where there is none."""
+    """The id of an experiment, which is created if it does not exist."""
     try:
         found = ask(uri, f"/api/2.0/mlflow/experiments/get-by-name?experiment_name={name}")
         return found["experiment"]["experiment_id"]
@@ -68,19 +68,19 @@ def experiment(uri, name):
 
 
 def search(uri, number, most, **more):
-    """One page of an experiment's traces, the newest first."""
+    """One page of an experiment's traces, newest first."""
     where = {"type": "MLFLOW_EXPERIMENT", "mlflow_experiment": {"experiment_id": number}}
     return ask(uri, "/api/3.0/mlflow/traces/search",
                {"locations": [where], "max_results": most, "order_by": ["timestamp_ms DESC"], **more})
 
 
 def traces(uri, number, most=50):
-    """Ids of the newest traces of an experiment."""
+    """The ids of the newest traces of an experiment."""
     return [trace["trace_id"] for trace in search(uri, number, most).get("traces", [])]
 
 
 def count(uri, number):
-    """How many traces an experiment has."""
+    """The number of traces in an experiment."""
     found = search(uri, number, 500)
     total = len(found.get("traces", []))
     while found.get("next_page_token"):
@@ -90,7 +90,7 @@ def count(uri, number):
 
 
 def numbers(uri, trace):
-    """How many numbers a trace's spans hold as inputs, and as outputs: the most of any span."""
+    """The number of numbers in a trace's inputs and outputs: each the maximum over its spans."""
     spans = ask(uri, f"/api/3.0/mlflow/traces/get?trace_id={trace}")["trace"]["spans"]
     most = {"mlflow.spanInputs": 0, "mlflow.spanOutputs": 0}
     for span in spans:

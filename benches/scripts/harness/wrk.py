@@ -1,4 +1,4 @@
-"""Debian's `wrk`, which keeps so many requests in flight, and takes little for it."""
+"""Debian's `wrk`, a closed-loop client that uses little CPU time."""
 
 import re
 import subprocess
@@ -6,7 +6,7 @@ import tempfile
 
 
 def rate(program, url, body, connections, seconds, prefix=()):
-    """Posts a body over and over from one thread; answers per second, each of them a 200."""
+    """Posts a body repeatedly from one thread. Returns responses per second; all must be 200."""
     with tempfile.NamedTemporaryFile("w", suffix=".lua") as script:
         escaped = "".join(f"\\{byte:03d}" for byte in body)
         script.write(f'wrk.method = "POST"\nwrk.headers["content-type"] = "application/json"\n'

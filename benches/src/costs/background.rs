@@ -1,7 +1,7 @@
-//! CPU time of the background's threads per kept exchange.
+//! Measures the CPU time of the background threads per kept exchange.
 //!
-//! Exchanges come at a steady rate, each in memory of its own, and batches are the default's:
-//! polling, wake-ups, batching and the sink's connection are all in it.
+//! Exchanges arrive at a constant rate, each in its own memory, with the default batching. The
+//! figures include polling, wake-ups, batching and the connection to the sink.
 
 use std::thread::sleep;
 use std::time::{Duration, Instant};
@@ -15,13 +15,13 @@ use serde_json::{Value, json};
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Options {
-    /// The exchange
+    /// Name of the traffic
     #[arg(long)]
     traffic: String,
     /// Exchanges per second
     #[arg(long)]
     rate: f64,
-    /// How many
+    /// Number of exchanges
     #[arg(long)]
     count: u64,
 }
@@ -33,9 +33,9 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<Value> {
     let path = RequestPath::new(1.0);
     let send = |count: u64, first: u64| {
         let start = Instant::now();
-        for one in 0..count {
-            let due = start + Duration::from_secs_f64(one as f64 / options.rate);
-            let exchange = path.pass(&traffic.fresh(), first + one);
+        for index in 0..count {
+            let due = start + Duration::from_secs_f64(index as f64 / options.rate);
+            let exchange = path.pass(&traffic.fresh(), first + index);
             sleep(due.saturating_duration_since(Instant::now()));
             if let Some(exchange) = exchange {
                 background.handle().offer(exchange);
@@ -43,25 +43,23 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<Value> {
         }
         background.rest()
     };
-    // Connects, and brings memory to its size.
+    // The warm-up connects to the sink and grows the heap to its final size.
     let warm_up = options.count.div_ceil(5);
     send(warm_up, 0)?;
-    let before = (cpu_time(ENCODER)?, cpu_time(EXPORTER)?);
+    let (encoder_before, exporter_before) = (cpu_time(ENCODER)?, cpu_time(EXPORTER)?);
     send(options.count, warm_up)?;
-    let (encoder, exporter) = (
-        cpu_time(ENCODER)? - before.0,
-        cpu_time(EXPORTER)? - before.1,
-    );
+    let encoder = cpu_time(ENCODER)? - encoder_before;
+    let exporter = cpu_time(EXPORTER)? - exporter_before;
     let account = background.account();
     ensure!(account.dropped == 0, "traces were dropped: {account:?}");
     ensure!(account.exported == warm_up + options.count, "{account:?}");
     background.close();
-    let each = |time: Duration| time.as_secs_f64() * 1e6 / options.count as f64;
+    let per_exchange = |time: Duration| time.as_secs_f64() * 1e6 / options.count as f64;
     Ok(json!({
         "traffic": traffic.name,
         "body_bytes": traffic.body_bytes(),
         "count": options.count,
-        "encoder_us": each(encoder),
-        "exporter_us": each(exporter),
+        "encoder_us": per_exchange(encoder),
+        "exporter_us": per_exchange(exporter),
     }))
 }

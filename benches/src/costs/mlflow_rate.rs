@@ -1,9 +1,9 @@
-//! Traces per second into a real MLflow: what a bare client reaches, and what the exporter does.
+//! Measures the traces per second into a real MLflow, of a bare client and of the exporter.
 //!
-//! The bare client posts bodies that the exporter made before, one after another on one
-//! connection, and does nothing else. The exporter is offered as many exchanges at once, so that
-//! batches are full and one is always waiting. No trace is sent twice: a server updates faster
-//! than it inserts.
+//! The bare client posts bodies that the exporter produced before, one after another on one
+//! connection, and does nothing else. The exporter is offered the same number of exchanges at once,
+//! so that batches are full and one is always waiting. No trace is sent twice, because a server
+//! updates faster than it inserts.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
@@ -17,21 +17,21 @@ use offpath_benches::traffic::Traffic;
 use offpath_trace::Exchange;
 use serde_json::{Value, json};
 
-/// Traces in a batch.
+/// Number of traces in a batch.
 const BATCH: u64 = 100;
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Options {
-    /// The server, as in http://127.0.0.1:5000
+    /// Address of the server, for example http://127.0.0.1:5000
     #[arg(long)]
     tracking_uri: String,
-    /// The exchange
+    /// Name of the traffic
     #[arg(long, default_value = "chat_1k")]
     traffic: String,
-    /// How often each of the two has its turn
+    /// Number of turns of each client
     #[arg(long, default_value_t = 5)]
     rounds: u64,
-    /// Batches of 100 in a turn
+    /// Number of batches of 100 traces in a turn
     #[arg(long, default_value_t = 10)]
     batches: u64,
 }
@@ -42,22 +42,23 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<Value> {
     let mut exchanges = Exchanges {
         path: RequestPath::new(1.0),
         traffic,
-        // Ids that no earlier run on the same server used.
+        // No earlier run on the same server has used these ids.
         seed: std::time::UNIX_EPOCH.elapsed()?.as_micros().try_into()?,
     };
-    // The first requests meet a cold server.
+    // The first requests warm up the server.
     bare(&options.tracking_uri, &exchanges.bodies(BATCH)?)?;
-    let mut rates = (Vec::new(), Vec::new());
+    let mut bare_rates = Vec::new();
+    let mut offpath_rates = Vec::new();
     for round in 0..options.rounds {
         let bodies = exchanges.bodies(count)?;
         let offered = exchanges.make(count);
         let mut bare_turn =
-            || bare(&options.tracking_uri, &bodies).map(|s| rates.0.push(rate(count, s)));
+            || bare(&options.tracking_uri, &bodies).map(|s| bare_rates.push(rate(count, s)));
         if round % 2 == 0 {
             bare_turn()?;
         }
         let seconds = exported(&options.tracking_uri, offered)?;
-        rates.1.push(rate(count, seconds));
+        offpath_rates.push(rate(count, seconds));
         if round % 2 == 1 {
             bare_turn()?;
         }
@@ -65,8 +66,8 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<Value> {
     Ok(json!({
         "traffic": exchanges.traffic.name,
         "traces_per_turn": count,
-        "bare_per_second": rates.0,
-        "offpath_per_second": rates.1,
+        "bare_per_second": bare_rates,
+        "offpath_per_second": offpath_rates,
     }))
 }
 
@@ -74,7 +75,7 @@ fn rate(count: u64, seconds: f64) -> f64 {
     count as f64 / seconds
 }
 
-/// A supply of exchanges that differ in their ids.
+/// Generates exchanges with distinct ids.
 struct Exchanges {
     path: RequestPath,
     traffic: Traffic,
@@ -90,10 +91,10 @@ impl Exchanges {
             .collect()
     }
 
-    /// What the exporter sends for so many.
+    /// Returns the batches that the exporter sends for `count` exchanges.
     fn bodies(&mut self, count: u64) -> anyhow::Result<Vec<Vec<u8>>> {
         let sink = StubSink::recording()?;
-        // Full batches alone, however slow the machine is.
+        // The long linger ensures full batches, however slow the machine is.
         let background = Background::open(&sink.uri(), "{linger: 60s}")?;
         background.encode(self.make(count))?;
         background.close();
@@ -108,7 +109,7 @@ impl Exchanges {
     }
 }
 
-/// Seconds that the exporter takes from the first offer to the last confirmation.
+/// Returns the seconds that the exporter takes from the first offer to the last confirmation.
 fn exported(uri: &str, exchanges: Vec<Exchange>) -> anyhow::Result<f64> {
     let count = exchanges.len() as u64;
     let background = Background::open(uri, "{}")?;
@@ -124,11 +125,11 @@ fn exported(uri: &str, exchanges: Vec<Exchange>) -> anyhow::Result<f64> {
     Ok(seconds)
 }
 
-/// Seconds that a bare client takes for these bodies.
+/// Returns the seconds that a bare client takes to post these bodies.
 fn bare(uri: &str, bodies: &[Vec<u8>]) -> anyhow::Result<f64> {
     let authority = uri
         .strip_prefix("http://")
-        .context("not an http:// address")?;
+        .context("the tracking URI must begin with http://")?;
     let mut stream = TcpStream::connect(authority)?;
     stream.set_nodelay(true)?;
     let mut reader = BufReader::new(stream.try_clone()?);
@@ -139,18 +140,18 @@ fn bare(uri: &str, bodies: &[Vec<u8>]) -> anyhow::Result<f64> {
             "POST /v1/traces HTTP/1.1\r\nhost: {authority}\r\ncontent-type: application/x-protobuf\r\nx-mlflow-experiment-id: 0\r\ncontent-length: {length}\r\n\r\n"
         );
         stream.write_all(&[head.as_bytes(), body].concat())?;
-        answer(&mut reader)?;
+        read_response(&mut reader)?;
     }
     Ok(began.elapsed().as_secs_f64())
 }
 
-/// Reads one answer, which must be 200.
-fn answer(reader: &mut BufReader<TcpStream>) -> anyhow::Result<()> {
+/// Reads one response and fails unless its status is 200.
+fn read_response(reader: &mut BufReader<TcpStream>) -> anyhow::Result<()> {
     let mut line = String::new();
     reader.read_line(&mut line)?;
     ensure!(
         line.contains(" 200 "),
-        "the server answered `{}`",
+        "the server responded with `{}`",
         line.trim_end()
     );
     let mut length = 0;

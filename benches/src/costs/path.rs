@@ -1,7 +1,7 @@
-//! The subjects of Callgrind: functions of a name that `--toggle-collect` finds.
+//! The functions that Callgrind counts, which `--toggle-collect` finds by name.
 //!
-//! Only they are counted, so neither the start nor the traffic's making nor the drop of an
-//! exchange (the encoder's work in the product) is in a figure.
+//! The figures contain only these functions: not the start of the program, not the generation of
+//! traffic, and not the drop of an exchange, which the encoder does in the product.
 
 use clap::ValueEnum;
 use offpath_benches::background::Background;
@@ -16,30 +16,30 @@ use serde_json::{Value, json};
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Options {
-    /// What is called
+    /// The part of the request path to call
     subject: Subject,
-    /// The exchange
+    /// Name of the traffic
     #[arg(long, default_value = "chat_1k")]
     traffic: String,
-    /// How often
+    /// Number of calls
     #[arg(long, default_value_t = 200)]
     count: u64,
-    /// How many routes there are, for `decision`
+    /// Number of routes, for `decision`
     #[arg(long, default_value_t = 1)]
     routes: usize,
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
 enum Subject {
-    /// A whole exchange through the filters that is kept
+    /// The filters for an exchange that is sampled
     Kept,
-    /// One that is not
+    /// The filters for an exchange that is not sampled
     NotKept,
-    /// The hand-off of a kept one
+    /// The hand-off of a sampled exchange
     Offer,
-    /// A look-up among 100 routes by prefix
+    /// The route look-up among 100 routes by prefix
     Route,
-    /// Route, head decision and keep rules, by each basis in turn
+    /// The route, the sampling decision and the keep rules, for each basis in turn
     Decision,
 }
 
