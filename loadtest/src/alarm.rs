@@ -1,48 +1,48 @@
-//! Waking a task at an absolute instant, finer than the runtime's timer.
+//! A timer that wakes tasks at absolute instants with microsecond resolution.
 //!
 //! tokio's timer rounds up to the next millisecond. An [`Alarm`] is one thread that waits on the
-//! kernel's high-resolution timer with the slack set to its minimum, and wakes tasks when they are
-//! due. It never wakes early and never spins: an endpoint that spun for each of a thousand streams
-//! would take the cores from the program under test. A wait ends some 60 us late where the core has
-//! to wake up first. What it does not promise: that the woken task gets a CPU
-//! at once.
+//! kernel's high-resolution timer with minimal timer slack and wakes tasks when they are due. It
+//! never wakes a task early and never spins: an endpoint that spun for each of a thousand streams
+//! would take the cores from the program under test. A wait ends about 60 us late if the core has
+//! to wake up first, and the woken task may still have to wait for a CPU.
 
 use std::cmp::{Ordering, Reverse};
 use std::collections::BinaryHeap;
 use std::num::NonZeroU64;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 use std::{io, thread};
 
+use parking_lot::{Condvar, Mutex};
 use tokio::sync::oneshot;
 
-/// Longer waits first sleep on the runtime's timer to this long before the instant, so that a wait
-/// that is dropped leaves nothing behind here for long.
+/// Longer waits sleep on the runtime's timer until this long before the instant, so that a dropped
+/// wait does not leave its entry in the queue for long.
 const FINE: Duration = Duration::from_millis(2);
 
-/// Wakes tasks at their instants. Cheap to clone; the thread ends with the last clone.
+/// A handle to the timer thread. It is cheap to clone; the thread ends with the last clone.
 #[derive(Clone, Debug)]
 pub struct Alarm {
     owner: Arc<Owner>,
 }
 
 impl Alarm {
-    /// Starts the thread.
+    /// Starts the timer thread.
     ///
     /// # Errors
-    /// When the system has no thread to give.
+    /// When the operating system cannot start a thread.
     pub fn start() -> io::Result<Self> {
         let shared = Arc::new(Shared::default());
         let for_thread = Arc::clone(&shared);
         thread::Builder::new()
             .name("alarm".to_owned())
-            .spawn(move || ring(&for_thread))?;
+            .spawn(move || run(&for_thread))?;
         Ok(Self {
             owner: Arc::new(Owner { shared }),
         })
     }
 
-    /// Returns at `at`, or at once where that has passed.
+    /// Waits until `at`. It returns immediately if `at` has passed.
     pub async fn sleep_until(&self, at: Instant) {
         let now = Instant::now();
         if at <= now {
@@ -53,16 +53,17 @@ impl Alarm {
         {
             tokio::time::sleep_until(coarse.into()).await;
         }
-        let (tell, told) = oneshot::channel();
-        self.owner.shared.push(Entry { at, tell });
-        told.await
-            .expect("the thread lives as long as `self`, and sends before it forgets an entry");
+        let (wake, woken) = oneshot::channel();
+        self.owner.shared.push(Entry { at, wake });
+        woken
+            .await
+            .expect("the thread lives as long as `self` and wakes every entry before removing it");
     }
 }
 
-/// Asks the kernel to wake this thread on time rather than within 50 us of it.
+/// Sets the timer slack of this thread to 1 ns, instead of the default 50 us.
 ///
-/// Where the system refuses, waits are that much later, which the dispatch lag then shows.
+/// If the system refuses, waits end up to 50 us later, which shows in the dispatch lag.
 pub fn sharpen_this_thread() {
     rustix::thread::set_current_timer_slack(NonZeroU64::new(1)).ok();
 }
@@ -74,7 +75,7 @@ struct Owner {
 
 impl Drop for Owner {
     fn drop(&mut self) {
-        self.shared.lock().closed = true;
+        self.shared.state.lock().closed = true;
         self.shared.changed.notify_one();
     }
 }
@@ -92,12 +93,8 @@ struct State {
 }
 
 impl Shared {
-    fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     fn push(&self, entry: Entry) {
-        let mut state = self.lock();
+        let mut state = self.state.lock();
         let is_first = state.waiting.peek().is_none_or(|first| entry < first.0);
         state.waiting.push(Reverse(entry));
         if is_first {
@@ -109,7 +106,7 @@ impl Shared {
 #[derive(Debug)]
 struct Entry {
     at: Instant,
-    tell: oneshot::Sender<()>,
+    wake: oneshot::Sender<()>,
 }
 
 impl PartialEq for Entry {
@@ -132,35 +129,27 @@ impl Ord for Entry {
     }
 }
 
-fn ring(shared: &Shared) {
+fn run(shared: &Shared) {
     sharpen_this_thread();
-    let mut state = shared.lock();
+    let mut state = shared.state.lock();
     while !state.closed {
         let now = Instant::now();
         let wait = state
             .waiting
             .peek()
             .map(|Reverse(first)| first.at.saturating_duration_since(now));
-        state = match wait {
-            None => shared
-                .changed
-                .wait(state)
-                .unwrap_or_else(PoisonError::into_inner),
+        match wait {
+            None => shared.changed.wait(&mut state),
             Some(Duration::ZERO) => {
                 if let Some(Reverse(due)) = state.waiting.pop() {
-                    // The waiting future may have been dropped: nobody is left to wake.
-                    due.tell.send(()).ok();
+                    // The waiting future may have been dropped, which leaves nobody to wake.
+                    due.wake.send(()).ok();
                 }
-                state
             }
             Some(wait) => {
-                shared
-                    .changed
-                    .wait_timeout(state, wait)
-                    .unwrap_or_else(PoisonError::into_inner)
-                    .0
+                shared.changed.wait_for(&mut state, wait);
             }
-        };
+        }
     }
 }
 
@@ -169,7 +158,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn a_wait_never_ends_early_and_ends_in_order_of_the_instants() {
+    async fn waits_never_end_early_and_end_in_the_order_of_their_instants() {
         let alarm = Alarm::start().unwrap();
         let start = Instant::now();
         let wait = async |micros| {
@@ -178,22 +167,22 @@ mod tests {
             assert!(Instant::now() >= at);
             micros
         };
-        let order = std::sync::Mutex::new(Vec::new());
-        let noted = async |micros| {
+        let order = Mutex::new(Vec::new());
+        let record = async |micros| {
             let woken = wait(micros).await;
-            order.lock().unwrap().push(woken);
+            order.lock().push(woken);
         };
-        tokio::join!(noted(60_000), noted(200), noted(30_000));
-        assert_eq!(order.into_inner().unwrap(), [200, 30_000, 60_000]);
+        tokio::join!(record(60_000), record(200), record(30_000));
+        assert_eq!(order.into_inner(), [200, 30_000, 60_000]);
     }
 
     #[tokio::test]
-    async fn a_dropped_wait_does_not_hold_up_the_next() {
+    async fn a_dropped_wait_does_not_delay_the_next() {
         let alarm = Alarm::start().unwrap();
         let at = Instant::now() + Duration::from_millis(20);
-        let (tell, told) = oneshot::channel();
-        drop(told);
-        alarm.owner.shared.push(Entry { at, tell });
+        let (wake, woken) = oneshot::channel();
+        drop(woken);
+        alarm.owner.shared.push(Entry { at, wake });
         alarm.sleep_until(at).await;
         assert!(Instant::now() >= at);
     }

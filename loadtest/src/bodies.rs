@@ -1,32 +1,32 @@
 //! Generated request bodies: the same arguments give the same bytes.
 
-mod frame;
-mod pattern;
+mod dataframe;
+mod template;
 
-pub use self::frame::{Column, Frame};
-pub use self::pattern::Pattern;
+pub use self::dataframe::{Column, DataFrame};
+pub use self::template::BodyTemplate;
 
 use bytes::Bytes;
 use serde_json::{Value, json};
 
-/// Everyday words of different lengths; generated prompts and answers go round in them.
+/// Everyday words of different lengths. Generated prompts and answers cycle through them.
 pub(crate) const WORDS: [&str; 24] = [
     "the", "customer", "asked", "for", "a", "refund", "because", "parcel", "arrived", "late",
     "and", "support", "will", "answer", "within", "one", "working", "day", "with", "an", "apology",
     "plus", "shipping", "label",
 ];
 
-/// An OpenAI chat completions request whose user message has `words` words.
+/// Generates an OpenAI chat completions request whose user message has `words` words.
 ///
-/// A streamed one asks for usage too (`stream_options.include_usage`).
+/// A streamed request also asks for usage (`stream_options.include_usage`).
 #[must_use]
 pub fn chat(words: usize, stream: bool, model: &str) -> Bytes {
-    chat_of(&text(words), stream, model)
+    chat_with_prompt(&text(words), stream, model)
 }
 
-/// The same with this prompt.
+/// Generates the request of [`chat`] with the given prompt.
 #[must_use]
-pub fn chat_of(prompt: &str, stream: bool, model: &str) -> Bytes {
+pub fn chat_with_prompt(prompt: &str, stream: bool, model: &str) -> Bytes {
     let mut body = json!({
         "model": model,
         "messages": [
@@ -41,44 +41,60 @@ pub fn chat_of(prompt: &str, stream: bool, model: &str) -> Bytes {
     Bytes::from(body.to_string())
 }
 
-/// An MLflow `dataframe_split` request of `rows` x `cols` floating point numbers in -1000..1000,
-/// four decimals each.
+/// Generates an MLflow `dataframe_split` request of `rows` x `cols` floating-point numbers in
+/// -1000..1000 with four decimals.
 #[must_use]
 pub fn dataframe_split(rows: usize, cols: usize, seed: u64) -> Bytes {
-    Frame::of_numbers(rows, cols).body(seed)
+    DataFrame::floats(rows, cols).body(seed)
 }
 
-/// Prompts of a file, one a line: a JSON object with `prompt`, `text_input` or `turns` (of which
-/// the first is taken), a JSON string, or plain text. The error is a line and what is wrong.
+/// A line of an input file that cannot be used.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("line {line}: {reason}")]
+pub struct LineError {
+    /// The line's number, counted from 1.
+    pub line: usize,
+    /// The reason why the line cannot be used.
+    pub reason: String,
+}
+
+/// Reads prompts, one per line: a JSON object with `prompt`, `text_input` or `turns` (whose first
+/// element is used), a JSON string, or plain text. Empty lines are skipped.
 ///
 /// # Errors
-/// When there is none, or an object has none of these members.
-pub fn prompts(text: &str) -> Result<Vec<String>, (usize, String)> {
+/// When the text contains no prompt, or an object has none of these members.
+pub fn prompts(text: &str) -> Result<Vec<String>, LineError> {
     let mut prompts = Vec::new();
-    for (number, line) in (1..).zip(text.lines()) {
-        let line = line.trim();
-        if line.is_empty() {
+    for (line, content) in (1..).zip(text.lines()) {
+        let content = content.trim();
+        if content.is_empty() {
             continue;
         }
-        let prompt = match serde_json::from_str::<Value>(line) {
+        let prompt = match serde_json::from_str::<Value>(content) {
             Ok(Value::String(prompt)) => Some(prompt),
             Ok(Value::Object(object)) => {
-                let mut known = ["/prompt", "/text_input", "/turns/0"].into_iter();
                 let object = Value::Object(object);
-                known.find_map(|known| Some(object.pointer(known)?.as_str()?.to_owned()))
+                ["/prompt", "/text_input", "/turns/0"]
+                    .into_iter()
+                    .find_map(|pointer| Some(object.pointer(pointer)?.as_str()?.to_owned()))
             }
-            _ => Some(line.to_owned()),
+            _ => Some(content.to_owned()),
         };
-        let none = || (number, "no `prompt`, `text_input` or `turns`".to_owned());
-        prompts.push(prompt.ok_or_else(none)?);
+        prompts.push(prompt.ok_or_else(|| LineError {
+            line,
+            reason: "the object has no `prompt`, `text_input` or `turns`".to_owned(),
+        })?);
     }
     if prompts.is_empty() {
-        return Err((1, "no prompt in it".to_owned()));
+        return Err(LineError {
+            line: 1,
+            reason: "the file contains no prompt".to_owned(),
+        });
     }
     Ok(prompts)
 }
 
-/// `words` words, one space between them.
+/// Generates `words` words with one space between them.
 pub(crate) fn text(words: usize) -> String {
     let mut out = String::with_capacity(words * 7);
     for word in WORDS.iter().cycle().take(words) {
@@ -99,8 +115,9 @@ mod tests {
         let text = "plain words\n\n\"a \\n b\"\n{\"turns\": [\"first\", \"second\"]}\n{\"prompt\": \"p\"}\n5";
         let expect = ["plain words", "a \n b", "first", "p", "5"];
         assert_eq!(prompts(text).unwrap(), expect);
-        assert_eq!(prompts("a\n{\"x\": 1}").unwrap_err().0, 2);
-        assert_eq!(prompts("\n").unwrap_err().1, "no prompt in it");
+        assert_eq!(prompts("a\n{\"x\": 1}").unwrap_err().line, 2);
+        let empty = prompts("\n").unwrap_err();
+        assert_eq!(empty.reason, "the file contains no prompt");
     }
 
     #[test]

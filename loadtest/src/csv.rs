@@ -1,22 +1,25 @@
-//! Figures as comma-separated values (RFC 4180): one row a figure, a header row first.
+//! Results as comma-separated values (RFC 4180): a header row, then one row per figure.
 
 use std::fmt::{self, Display, Write as _};
 
 use crate::compare::Comparison;
-use crate::compare::resample::QUANTILES;
+use crate::compare::bootstrap::QUANTILES;
 use crate::report::Summary;
 
 const HINT: &str = "writing to a string cannot fail";
 
-/// The figures of runs: `asked` is empty where no rate was asked for, times are in microseconds.
+/// Formats the figures of runs. Times are in microseconds; `asked_per_s` is empty for a run
+/// without a requested rate.
 #[must_use]
 pub fn runs<'a>(runs: impl IntoIterator<Item = &'a Summary>) -> String {
     let mut out = String::from(
         "target,asked_per_s,achieved_per_s,requests,errors,degraded,figure,count,p50_us,p90_us,p99_us,p99.9_us,max_us\r\n",
     );
     for run in runs {
-        let asked = run.load.rate().map(|rate| rate.to_string());
-        let asked = asked.unwrap_or_default();
+        let asked = run
+            .load
+            .rate()
+            .map_or_else(String::new, |rate| rate.to_string());
         let errors: u64 = run.errors.values().sum();
         let (achieved, degraded) = (run.rate.achieved, !run.degraded.is_empty());
         let target = Field(&run.target);
@@ -40,29 +43,30 @@ pub fn runs<'a>(runs: impl IntoIterator<Item = &'a Summary>) -> String {
     out
 }
 
-/// The figures of a comparison: one row a quantile; what is added is empty for the baseline.
+/// Formats the figures of a comparison, one row per quantile. The `added_*` columns are empty for
+/// the baseline.
 #[must_use]
-pub fn comparison(found: &Comparison) -> String {
+pub fn comparison(comparison: &Comparison) -> String {
     let mut out = String::from(
         "case,request_bytes,lane,requests,metric,quantile,us,added_us,added_low_us,added_high_us,differs\r\n",
     );
-    for case in &found.cases {
+    for case in &comparison.cases {
         for lane in &case.lanes {
             for (metric, us) in &lane.us {
-                let mut differences = case.differences.iter();
-                let difference = differences.find(|difference| {
+                let difference = case.differences.iter().find(|difference| {
                     difference.lane == lane.name && difference.metric == *metric
                 });
                 for (index, ((quantile, _), us)) in QUANTILES.iter().zip(us.0).enumerate() {
                     let Some(us) = us else { continue };
-                    let added = difference.and_then(|found| *found.added.0.get(index)?);
-                    let added = added.map_or_else(
-                        || ",,,".to_owned(),
-                        |added| {
-                            let (us, low, high) = (added.us, added.low, added.high);
-                            format!("{us:.3},{low:.3},{high:.3},{}", added.differs)
-                        },
-                    );
+                    let added = difference
+                        .and_then(|difference| *difference.added.0.get(index)?)
+                        .map_or_else(
+                            || ",,,".to_owned(),
+                            |added| {
+                                let (us, low, high) = (added.us, added.low, added.high);
+                                format!("{us:.3},{low:.3},{high:.3},{}", added.differs)
+                            },
+                        );
                     write!(
                         out,
                         "{},{},{},{},{},{quantile},{us:.3},{added}\r\n",
@@ -80,7 +84,7 @@ pub fn comparison(found: &Comparison) -> String {
     out
 }
 
-/// A field, in quotes where it needs them.
+/// A text field; it is quoted if it contains a comma, a quote or a line break.
 struct Field<'a>(&'a str);
 
 impl Display for Field<'_> {
@@ -98,7 +102,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn fields_are_quoted_where_they_need_it() {
+    fn fields_with_special_characters_are_quoted() {
         for (text, expect) in [("a b", "a b"), ("a,b", "\"a,b\""), ("a\"", "\"a\"\"\"")] {
             assert_eq!(Field(text).to_string(), expect);
         }

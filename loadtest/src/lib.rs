@@ -1,23 +1,27 @@
-//! A stranger on the wire: load from outside, and a model endpoint to aim it at.
+//! A black-box load tester for HTTP services, and a model endpoint to aim it at.
 //!
-//! It speaks HTTP and nothing else, and depends on no other crate of this workspace: what it
-//! measures is what any client would see. What it does not know: how the thing it measures works.
+//! It speaks HTTP and nothing else, and depends on no other crate of this workspace: it measures
+//! what any client would see. It knows nothing of how its target works. Two names of offpath's
+//! public interface are the exception: [`report`] reads the response header
+//! `x-offpath-overhead-us`, and [`replay`] reads offpath's span attributes back from MLflow.
 //!
-//! - [`run`]: load at scheduled instants; [`schedule`] says when, [`report`] what was seen.
-//! - [`compare`]: several targets on one schedule, and what one adds over the other.
-//! - [`replay`]: recorded exchanges at their recorded instants.
-//! - [`client`]: one exchange at a time, every chunk with its arrival.
-//! - [`upstream`]: a model endpoint whose timing, size and faults the caller chooses.
-//! - [`html`]: any of these as a page; [`csv`]: as rows.
-//! - [`bodies`]: generated request bodies.
+//! - [`run`] sends load at scheduled instants; [`schedule`] computes them, [`report`] holds the
+//!   measurements.
+//! - [`compare`] loads several targets on one schedule and reports how much latency each adds to
+//!   the first.
+//! - [`replay`] sends recorded exchanges at their recorded instants.
+//! - [`client`] makes one request at a time and timestamps every chunk of the response.
+//! - [`upstream`] serves a model endpoint with configurable timing, sizes and faults.
+//! - [`html`] renders any of these results as a page, [`csv`] as rows.
+//! - [`bodies`] generates request bodies.
 
 pub mod alarm;
 pub mod bodies;
 pub mod client;
 pub mod compare;
 pub mod csv;
+pub mod histogram;
 pub mod html;
-pub mod micros;
 pub mod replay;
 pub mod report;
 pub mod run;

@@ -1,4 +1,4 @@
-//! `loadtest`: load from outside, and a model endpoint to aim it at.
+//! The `loadtest` binary: a load generator, and a model endpoint to aim it at.
 
 mod cli;
 

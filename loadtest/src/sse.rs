@@ -1,23 +1,23 @@
-//! Server-sent events out of any split of the bytes (WHATWG HTML, section 9.2.6).
+//! An incremental parser for server-sent events (WHATWG HTML, section 9.2.6).
 //!
-//! Keeps one event's data, at most 1 MiB of it; the rest of a longer one is passed over. Fields
-//! other than `data` are not kept.
+//! The bytes may be split anywhere. The parser buffers at most 1 MiB of one event's data and
+//! discards the rest; it ignores fields other than `data`.
 
-/// What is kept of one event's data, in bytes.
+/// Maximum number of bytes kept of one event's data.
 const DATA_BYTES_MAX: usize = 1 << 20;
 
-/// Collects chunks, gives events.
+/// Splits a byte stream into events.
 #[derive(Debug, Default)]
 pub struct Splitter {
     line: Vec<u8>,
     data: Vec<u8>,
     has_data: bool,
-    /// The last chunk ended with CR: an LF that comes next is the same line end.
+    /// The last chunk ended with CR, so a following LF belongs to the same line end.
     after_cr: bool,
 }
 
 impl Splitter {
-    /// Takes the next bytes, and calls `event` with the data of each event they complete.
+    /// Parses the next bytes and calls `event` with the data of each event they complete.
     pub fn push(&mut self, chunk: &[u8], mut event: impl FnMut(&[u8])) {
         let mut rest = chunk;
         if std::mem::take(&mut self.after_cr) {

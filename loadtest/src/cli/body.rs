@@ -1,55 +1,57 @@
-//! The requests of `run`: what their bodies are.
+//! The options of `run` that choose the request bodies.
 
+use std::fmt::Display;
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, anyhow};
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method, header};
-use offpath_loadtest::bodies::{self, Frame, Pattern};
-use offpath_loadtest::client::{Http, Target, Template};
+use offpath_loadtest::bodies::{self, BodyTemplate, DataFrame};
+use offpath_loadtest::client::{Http, PreparedRequest, Target};
 use offpath_loadtest::run::Requests;
 
 use super::case::{self, JSON, Kind};
 
-/// The model that generated chats name.
+/// The model name in generated chats.
 const MODEL: &str = "loadtest";
 
-/// What is sent.
+/// Where request bodies come from, and whether chats are streamed.
 #[derive(Debug, clap::Args)]
-pub(super) struct Body {
+pub(super) struct BodyArgs {
     #[command(flatten)]
-    source: Source,
-    /// Ask for streamed chat answers
+    source: BodySource,
+    /// Request streamed chat responses
     #[arg(long)]
     stream: bool,
 }
 
 #[derive(Debug, clap::Args)]
 #[group(multiple = false)]
-struct Source {
-    /// Request body from a file
+struct BodySource {
+    /// Read the request body from a file
     #[arg(long = "body", value_name = "FILE")]
     file: Option<PathBuf>,
-    /// Request body from a file with places that are filled anew for each request: `{{n}}`,
-    /// `{{uuid}}`, `{{words:N}}`, `{{int:A..B}}`, `{{choice:a|b}}`
+    /// Read the request body from a file and fill its placeholders for each request. A placeholder
+    /// stands in double braces: n (the request's number), uuid, words:N, int:A..B, choice:a|b
+    // clap prints a line break for `{n}`, so the braces are described.
     #[arg(long, value_name = "FILE")]
     template: Option<PathBuf>,
-    /// Chat completions requests with the prompts of a file in turn, one a line: text, a JSON
-    /// string, or an object with `prompt`, `text_input` or `turns`
+    /// Send chat completions requests with the prompts of a file in turn, one per line: text, a
+    /// JSON string, or an object with `prompt`, `text_input` or `turns`
     #[arg(long, value_name = "FILE")]
     prompts: Option<PathBuf>,
-    /// Generated chat completions request with so many words
+    /// Generate a chat completions request with a prompt of this many words
     #[arg(long, value_name = "WORDS")]
     chat: Option<u32>,
-    /// Generated MLflow `dataframe_split` request: `1000x20`, or with types that go round and
-    /// missing cells, `1000x20:float,int,text,time,bool:5%`
+    /// Generate an MLflow `dataframe_split` request: `1000x20`, or with types that the columns
+    /// cycle through and missing cells, `1000x20:float,int,text,time,bool:5%`
     #[arg(long, value_name = "ROWSxCOLS")]
-    dataframe: Option<Frame>,
+    dataframe: Option<DataFrame>,
 }
 
-impl Body {
-    /// The requests; the method, where none is given, is POST with a body.
+impl BodyArgs {
+    /// Builds the requests. Without a `method` they are POST if they have a body, else GET.
     pub(super) fn requests(
         self,
         target: &Target,
@@ -64,7 +66,7 @@ impl Body {
             !stream || is_chat,
             "`--stream` needs `--chat` or `--prompts`"
         );
-        let template = {
+        let prepare = {
             let target = target.clone();
             move |body: Bytes, content_type: Option<&'static str>| {
                 let mut headers = headers.clone();
@@ -78,35 +80,35 @@ impl Body {
                     Method::GET
                 };
                 let method = method.clone().unwrap_or(default);
-                Template::new(&target, http, method, headers, body)
+                PreparedRequest::new(&target, http, method, headers, body)
             }
         };
         if let Some(path) = &source.template {
-            let pattern: Pattern = text(path)?.parse().map_err(|error| named(path, error))?;
+            let body: BodyTemplate = text(path)?.parse().map_err(|error| in_file(path, error))?;
             let content_type = Some(case::content_type(path));
-            // A request that cannot be made is found before the load.
-            template(pattern.fill(seed, 0), content_type)?;
-            let make = move |number| template(pattern.fill(seed, number), content_type).ok();
-            return Ok(Requests::made(make));
+            // Finds an invalid request before the load.
+            prepare(body.fill(seed, 0), content_type)?;
+            let generate = move |number| prepare(body.fill(seed, number), content_type).ok();
+            return Ok(Requests::generate(generate));
         }
         if let Some(path) = &source.prompts {
-            let prompts = bodies::prompts(&text(path)?);
-            let prompts =
-                prompts.map_err(|(line, reason)| named(path, format!("line {line}: {reason}")))?;
+            let prompts = bodies::prompts(&text(path)?).map_err(|error| in_file(path, error))?;
             let chat = move |number: usize| {
-                let prompt = prompts.get(number % prompts.len().max(1));
-                bodies::chat_of(prompt.map_or("", String::as_str), stream, MODEL)
+                let prompt = prompts
+                    .get(number % prompts.len())
+                    .expect("a remainder is within the list, and `prompts` fails on an empty one");
+                bodies::chat_with_prompt(prompt, stream, MODEL)
             };
-            template(chat(0), Some(JSON))?;
-            let make = move |number| template(chat(number), Some(JSON)).ok();
-            return Ok(Requests::made(make));
+            prepare(chat(0), Some(JSON))?;
+            let generate = move |number| prepare(chat(number), Some(JSON)).ok();
+            return Ok(Requests::generate(generate));
         }
         let (body, content_type) = source.kind(stream).body(seed)?;
-        Ok(Requests::same(template(body, content_type)?))
+        Ok(Requests::repeat(prepare(body, content_type)?))
     }
 }
 
-impl Source {
+impl BodySource {
     fn kind(self, stream: bool) -> Kind {
         if let Some(path) = self.file {
             return Kind::File(path);
@@ -120,10 +122,9 @@ impl Source {
 }
 
 fn text(path: &Path) -> anyhow::Result<String> {
-    let text = fs::read_to_string(path);
-    text.with_context(|| format!("cannot read `{}`", path.display()))
+    fs::read_to_string(path).with_context(|| format!("cannot read `{}`", path.display()))
 }
 
-fn named(path: &Path, reason: String) -> anyhow::Error {
+fn in_file(path: &Path, reason: impl Display) -> anyhow::Error {
     anyhow!("`{}`: {reason}", path.display())
 }

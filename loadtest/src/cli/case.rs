@@ -1,4 +1,4 @@
-//! `--case`: one kind of request, by name.
+//! The values of `--case`: kinds of requests, with an optional name.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -7,24 +7,24 @@ use std::str::FromStr;
 use anyhow::Context as _;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method, header};
-use offpath_loadtest::bodies::{self, Frame};
+use offpath_loadtest::bodies::{self, DataFrame};
 use offpath_loadtest::compare::Case;
 
 pub(super) const JSON: &str = "application/json";
 
-/// One kind of request, its body not yet made.
+/// A parsed `--case`; its body is not generated yet.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct CaseArg {
     name: String,
     kind: Kind,
 }
 
-/// What is sent.
+/// The body of a request, before it is generated or read.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Kind {
     Get,
     Chat { words: u32, stream: bool },
-    Dataframe(Frame),
+    Dataframe(DataFrame),
     File(PathBuf),
 }
 
@@ -33,7 +33,7 @@ impl FromStr for CaseArg {
 
     fn from_str(text: &str) -> Result<Self, String> {
         let (name, kind) = match text.split_once('=') {
-            // A path may have a `=`, the word before the `:` has none.
+            // A path may contain `=`, but the word before the `:` does not.
             Some((name, kind)) if !name.contains(':') => (name, kind),
             _ => (text, text),
         };
@@ -52,7 +52,7 @@ impl FromStr for Kind {
         let words = || {
             value
                 .parse()
-                .map_err(|_| format!("`{value}` is not a number of words"))
+                .map_err(|_| format!("`{value}` is not a number of words, as in {word}:100"))
         };
         match word {
             "get" if value.is_empty() => Ok(Self::Get),
@@ -67,7 +67,7 @@ impl FromStr for Kind {
             "dataframe" => Ok(Self::Dataframe(value.parse()?)),
             "file" if !value.is_empty() => Ok(Self::File(PathBuf::from(value))),
             _ => Err(
-                "is one of get, chat:WORDS, stream:WORDS, dataframe:ROWSxCOLS, file:PATH"
+                "must be get, chat:WORDS, stream:WORDS, dataframe:ROWSxCOLS or file:PATH"
                     .to_owned(),
             ),
         }
@@ -75,7 +75,7 @@ impl FromStr for Kind {
 }
 
 impl CaseArg {
-    /// The request; `headers` go before its own.
+    /// Builds the request. A content type among `headers` replaces the case's own.
     pub(super) fn read(&self, headers: &HeaderMap, seed: u64) -> anyhow::Result<Case> {
         let (body, content_type) = self.kind.body(seed)?;
         let mut headers = headers.clone();
@@ -97,7 +97,8 @@ impl CaseArg {
 }
 
 impl Kind {
-    /// The body, and its content type where there is one.
+    /// Generates or reads the body, and returns it with its content type. Only GET has no content
+    /// type.
     pub(super) fn body(&self, seed: u64) -> anyhow::Result<(Bytes, Option<&'static str>)> {
         Ok(match self {
             Self::Get => (Bytes::new(), None),
@@ -111,11 +112,9 @@ impl Kind {
     }
 }
 
-pub(super) fn read(path: &Path) -> anyhow::Result<Bytes> {
-    let bytes = fs::read(path);
-    Ok(Bytes::from(bytes.with_context(|| {
-        format!("cannot read body `{}`", path.display())
-    })?))
+fn read(path: &Path) -> anyhow::Result<Bytes> {
+    let bytes = fs::read(path).with_context(|| format!("cannot read body `{}`", path.display()))?;
+    Ok(Bytes::from(bytes))
 }
 
 pub(super) fn content_type(path: &Path) -> &'static str {
@@ -164,11 +163,14 @@ mod tests {
         );
         check(
             "dataframe:3x2",
-            Ok(("dataframe:3x2", Kind::Dataframe(Frame::of_numbers(3, 2)))),
+            Ok(("dataframe:3x2", Kind::Dataframe(DataFrame::floats(3, 2)))),
         );
         check("file:/a=b", Ok(("file:/a=b", Kind::File("/a=b".into()))));
-        check("chat:many", Err("`many` is not a number of words"));
-        let known = "is one of get, chat:WORDS, stream:WORDS, dataframe:ROWSxCOLS, file:PATH";
+        check(
+            "chat:many",
+            Err("`many` is not a number of words, as in chat:100"),
+        );
+        let known = "must be get, chat:WORDS, stream:WORDS, dataframe:ROWSxCOLS or file:PATH";
         check("file:", Err(known));
         check("post", Err(known));
     }

@@ -1,14 +1,19 @@
-//! The command line: arguments to a plan, a plan to an exit code.
+//! The command line: arguments become a plan, and the result of the plan an exit code.
 //!
-//! Exit codes: 0; 1 when the target was down, every request failed, the rate was not
-//! reached, or the system refused; 2 when a
-//! condition that was to fail the command holds, 3 when it cannot be decided; 64 when what was asked
-//! cannot be (`EX_USAGE` of sysexits).
+//! | exit code | meaning |
+//! | --- | --- |
+//! | 0 | success |
+//! | 1 | the target was down, every request failed, the rate was not reached, or a system call failed |
+//! | 2 | a `--fail-if` condition is met, or `--fail-if-different` found a difference |
+//! | 3 | a `--fail-if` condition cannot be decided |
+//! | 64 | the arguments or the input files are invalid (`EX_USAGE` of sysexits.h) |
 
 mod body;
 mod case;
 mod compare;
+mod connect;
 mod outputs;
+mod progress;
 mod replay;
 mod run;
 mod upstream;
@@ -20,7 +25,7 @@ use clap::{Parser, Subcommand};
 
 const USAGE: u8 = 64;
 
-/// Load from outside, and a model endpoint to aim it at.
+/// A black-box load tester, and a model endpoint to aim it at
 #[derive(Debug, Parser)]
 #[command(version)]
 struct Cli {
@@ -36,7 +41,7 @@ enum Command {
     Upstream(Box<upstream::Args>),
 }
 
-/// What was asked cannot be: exit code 64.
+/// The arguments, or a file they name, are invalid: exit code 64.
 #[derive(Debug, thiserror::Error)]
 #[error("{0:#}")]
 struct Usage(anyhow::Error);
@@ -46,7 +51,7 @@ pub(crate) fn main() -> ExitCode {
         Ok(cli) => cli,
         Err(error) => {
             let code = if error.use_stderr() { USAGE } else { 0 };
-            // A closed terminal is no reason for another exit code.
+            // A failed write must not change the exit code.
             error.print().ok();
             return ExitCode::from(code);
         }

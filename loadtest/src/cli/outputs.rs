@@ -1,4 +1,4 @@
-//! Files that a result is written to, beside the table on stdout.
+//! The files that a result is written to in addition to the table on stdout.
 
 use std::fs::File;
 use std::io::Write as _;
@@ -7,21 +7,21 @@ use std::path::{Path, PathBuf};
 use anyhow::Context as _;
 use serde::Serialize;
 
-/// Where to.
+/// The options that name output files.
 #[derive(Clone, Debug, clap::Args)]
 pub(super) struct Outputs {
-    /// Write the result as JSON, too
+    /// Also write the result as JSON
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
-    /// Write the figures as CSV, too
+    /// Also write the figures as CSV
     #[arg(long, value_name = "FILE")]
     csv: Option<PathBuf>,
-    /// Write a page with plots, too, that needs nothing but itself
+    /// Also write a self-contained HTML page with plots
     #[arg(long, value_name = "FILE")]
     html: Option<PathBuf>,
 }
 
-/// The files, open.
+/// The output files, opened for writing.
 pub(super) struct Opened {
     json: Option<File>,
     csv: Option<File>,
@@ -29,7 +29,8 @@ pub(super) struct Opened {
 }
 
 impl Outputs {
-    /// Before the load: what was measured must not be lost to a mistyped path.
+    /// Opens the files. Commands call this before the load, so that a mistyped path does not cost
+    /// the measurements.
     pub(super) fn open(&self) -> anyhow::Result<Opened> {
         let create = |path: &Option<PathBuf>| path.as_deref().map(create).transpose();
         Ok(Opened {
@@ -52,12 +53,12 @@ impl Opened {
             writeln!(file).context("cannot write the JSON")?;
         }
         if let Some(mut file) = self.csv {
-            let written = file.write_all(csv().as_bytes());
-            written.context("cannot write the CSV")?;
+            file.write_all(csv().as_bytes())
+                .context("cannot write the CSV")?;
         }
         if let Some(mut file) = self.html {
-            let written = file.write_all(html().as_bytes());
-            written.context("cannot write the page")?;
+            file.write_all(html().as_bytes())
+                .context("cannot write the page")?;
         }
         Ok(())
     }

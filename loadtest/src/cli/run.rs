@@ -1,59 +1,58 @@
-//! `loadtest run`.
+//! The command `loadtest run`.
 
 use std::io::{self, Write as _};
-use std::path::PathBuf;
 use std::process::ExitCode;
-use std::thread;
 use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
 use clap::ValueEnum;
-use http::{HeaderMap, HeaderName, HeaderValue, Method};
-use indicatif::{ProgressBar, ProgressStyle};
-use offpath_loadtest::client::{Http, Target, Trust};
+use http::Method;
+use offpath_loadtest::client::Target;
 use offpath_loadtest::report::Summary;
-use offpath_loadtest::run::{self, Plan, Sweep};
+use offpath_loadtest::run::{self, Plan};
 use offpath_loadtest::schedule::{Arrivals, Load};
 use offpath_loadtest::{csv, html, units};
 use tokio::runtime::Runtime;
 
-use super::body::Body;
+use super::body::BodyArgs;
+use super::connect::{ConnectArgs, run_error};
 use super::outputs::{Opened, Outputs};
-use super::{Usage, values};
+use super::{Usage, progress, values};
 
-/// Load a target at scheduled instants, and say what it was like.
+/// Send load to a target at scheduled instants and report its latency.
 ///
-/// Open loop: requests are due at their instants whether or not earlier ones were answered, and
-/// latency counts from there. Exit code 1 when the target is down, every request failed, or fewer
-/// than 95 % of the requests that were due could be sent in their time (a sweep: at its first rate).
+/// The load is an open loop: requests are due at their instants whether or not earlier ones were
+/// answered, and latency counts from those instants. The exit code is 1 if the target is down, every
+/// request failed, or fewer than 95 % of the due requests could be sent on time (for a sweep: at its
+/// first rate).
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
-    /// Where requests go: http:// or https://, on this machine
+    /// URL to send requests to: http:// or https://, on this machine
     url: Target,
     /// Requests per second
     #[arg(long, value_name = "N", value_parser = values::rate, required_unless_present_any = ["closed_loop", "sweep"])]
     rate: Option<f64>,
-    /// Change the rate in a straight line, to this at the end
+    /// Change the rate linearly so that it ends at N
     #[arg(long, value_name = "N", value_parser = values::rate, requires = "rate")]
     ramp_to: Option<f64>,
-    /// One run after another at these rates, `--duration` each: `500,1000,2000` or `500..4000:8`
-    /// (eight rates, evenly spaced); says where latency turns
+    /// Run once at each of these rates, for `--duration` each: `500,1000,2000`, or `500..4000:8` for
+    /// eight evenly spaced rates; reports the rate at which latency rises sharply
     #[arg(long, value_name = "RATES", value_parser = values::rates, conflicts_with = "rate")]
     sweep: Option<values::Rates>,
-    /// How long requests are due (250us, 500ms, 10s, 5m)
+    /// How long to send requests (250us, 500ms, 10s, 5m)
     #[arg(long, value_name = "TIME", value_parser = units::duration, default_value = "10s")]
     duration: Duration,
-    /// How the gaps between requests are distributed
+    /// Distribution of the gaps between requests
     #[arg(long, value_enum, default_value = "constant")]
-    arrivals: Gaps,
-    /// Seed of everything random
+    arrivals: ArrivalsArg,
+    /// Random seed
     #[arg(long, value_name = "N", default_value_t = 1)]
     seed: u64,
-    /// Most requests in flight: connections (HTTP/1.1) or streams of one connection (HTTP/2);
-    /// requests beyond them wait, and the waiting is in their latency
+    /// Maximum requests in flight: connections (HTTP/1.1) or streams of one connection (HTTP/2);
+    /// further requests wait, and their latency includes the wait
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..), default_value_t = 128)]
     connections: u16,
-    /// Closed loop instead: N workers send when their last request is over
+    /// Run a closed loop instead: each of N workers sends its next request when its last one is over
     #[arg(
         long,
         value_name = "N",
@@ -61,70 +60,44 @@ pub(super) struct Args {
         conflicts_with_all = ["rate", "sweep", "arrivals", "connections"]
     )]
     closed_loop: Option<u16>,
-    /// Request method; POST where there is a body, else GET
+    /// Request method [default: POST with a body, GET without]
     #[arg(long)]
     method: Option<Method>,
-    /// Request header, may be repeated
-    #[arg(short = 'H', value_name = "NAME: VALUE", value_parser = values::header)]
-    headers: Vec<(HeaderName, HeaderValue)>,
     #[command(flatten)]
-    body: Body,
-    /// HTTP version: 1 or 2 (h2c without TLS)
-    #[arg(long, value_enum, default_value = "1")]
-    http: Version,
-    /// Certificate authorities (PEM) for an https target
-    #[arg(long, value_name = "FILE")]
-    ca: Option<PathBuf>,
-    /// From a request's intended start to its last byte; later ones are errors
-    #[arg(long, value_name = "TIME", value_parser = units::duration, default_value = "30s")]
-    timeout: Duration,
+    body: BodyArgs,
+    #[command(flatten)]
+    connect: ConnectArgs,
     #[command(flatten)]
     outputs: Outputs,
-    /// Permit a host that is not this machine, by the name it has in the url
-    #[arg(long, value_name = "HOST")]
-    i_may_load: Option<String>,
-    /// Threads that send and receive; half the cores, where not given
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=256))]
-    threads: Option<u16>,
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
-pub(super) enum Gaps {
+pub(super) enum ArrivalsArg {
     Constant,
     Poisson,
 }
 
-#[derive(Clone, Copy, Debug, ValueEnum)]
-pub(super) enum Version {
-    #[value(name = "1")]
-    One,
-    #[value(name = "2")]
-    Two,
-}
-
-/// Runs, prints the summary, and says with the exit code whether anything was answered.
+/// Runs the load, prints the summary, and fails if no request succeeded or the rate was missed.
 pub(super) fn main(args: Args) -> anyhow::Result<ExitCode> {
-    let threads = args.threads;
     let outputs = args.outputs.open().map_err(Usage)?;
+    let runtime = args.connect.runtime()?;
     let sweep = args.sweep.clone();
     let plan = plan(args).map_err(Usage)?;
-    let runtime = runtime(threads)?;
     match sweep {
-        None => once(&plan, &runtime, outputs),
-        Some(values::Rates(rates)) => swept(&plan, &rates, &runtime, outputs),
+        None => run_once(&plan, &runtime, outputs),
+        Some(values::Rates(rates)) => run_sweep(&plan, &rates, &runtime, outputs),
     }
 }
 
-fn once(plan: &Plan, runtime: &Runtime, outputs: Opened) -> anyhow::Result<ExitCode> {
-    let bar = progress_bar("{wide_bar} {elapsed} {msg} requests");
-    bar.set_length(u64::try_from(plan.duration.as_millis()).unwrap_or(u64::MAX));
-    let stop = async { tokio::signal::ctrl_c().await.unwrap_or_default() };
-    let summary = runtime.block_on(run::run(plan, stop, |elapsed, finished| {
-        bar.set_position(u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX));
+fn run_once(plan: &Plan, runtime: &Runtime, outputs: Opened) -> anyhow::Result<ExitCode> {
+    let length = units::whole_millis(plan.duration);
+    let bar = progress::bar("{wide_bar} {elapsed} {msg} requests", length);
+    let run = run::run(plan, progress::interrupted(), |elapsed, finished| {
+        bar.set_position(units::whole_millis(elapsed));
         bar.set_message(finished.to_string());
-    }));
+    });
+    let summary = runtime.block_on(run).map_err(run_error)?;
     bar.finish_and_clear();
-    let summary = summary.map_err(told)?;
     write!(io::stdout(), "{summary}").context("cannot print the summary")?;
     outputs.write(
         &summary,
@@ -135,129 +108,98 @@ fn once(plan: &Plan, runtime: &Runtime, outputs: Opened) -> anyhow::Result<ExitC
     Ok(ExitCode::SUCCESS)
 }
 
-fn swept(
+fn run_sweep(
     plan: &Plan,
     rates: &[f64],
     runtime: &Runtime,
     outputs: Opened,
 ) -> anyhow::Result<ExitCode> {
-    let bar = progress_bar("{wide_bar} {elapsed} {msg}");
-    let step_ms = u64::try_from(plan.duration.as_millis()).unwrap_or(u64::MAX);
-    let millis = |duration: Duration| u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
-    bar.set_length(step_ms.saturating_mul(u64::try_from(rates.len())?));
-    let stop = async { tokio::signal::ctrl_c().await.unwrap_or_default() };
-    let sweep = run::sweep(plan, rates, stop, |step, elapsed, finished| {
-        let before = step_ms.saturating_mul(u64::try_from(step).unwrap_or(u64::MAX));
-        bar.set_position(before.saturating_add(millis(elapsed).min(step_ms)));
+    let step_ms = units::whole_millis(plan.duration);
+    let length = step_ms.saturating_mul(u64::try_from(rates.len())?);
+    let bar = progress::bar("{wide_bar} {elapsed} {msg}", length);
+    let sweep = run::sweep(plan, rates, progress::interrupted(), |progress| {
+        let in_step = units::whole_millis(progress.elapsed).min(step_ms);
+        let earlier_steps = step_ms.saturating_mul(progress.step);
+        bar.set_position(earlier_steps.saturating_add(in_step));
         bar.set_message(format!(
-            "rate {} of {}, {finished} requests",
-            step + 1,
-            rates.len()
+            "rate {} of {}, {} requests",
+            progress.step + 1,
+            rates.len(),
+            progress.finished
         ));
     });
-    let sweep: Sweep = runtime.block_on(sweep).map_err(told)?;
+    let sweep = runtime.block_on(sweep).map_err(run_error)?;
     bar.finish_and_clear();
     write!(io::stdout(), "{sweep}").context("cannot print the sweep")?;
     outputs.write(&sweep, || csv::runs(&sweep.steps), || html::sweep(&sweep))?;
-    // Later rates may be past what the target can take: to find that out is what a sweep is for.
+    // Later rates may exceed the target's capacity: a sweep is there to find that out.
     if let Some(first) = sweep.steps.first() {
         check(first)?;
     }
     Ok(ExitCode::SUCCESS)
 }
 
-/// An error where nothing was answered, or the rate was not reached.
-pub(super) fn check(summary: &Summary) -> anyhow::Result<()> {
+/// Fails if no request succeeded, or the rate was not reached.
+fn check(summary: &Summary) -> anyhow::Result<()> {
     let target = &summary.target;
     if summary.has_failed() {
-        let reason = summary.first_error.as_deref();
-        let reason = reason.unwrap_or("every status was 400 or above");
+        let reason = summary
+            .first_error
+            .as_deref()
+            .unwrap_or("every status was 400 or above");
         anyhow::bail!("no request to `{target}` succeeded: {reason}");
     }
     ensure!(
         !summary.missed_its_rate(),
-        "the rate was not reached: {:.1}/s were sent of {:.1}/s that were due",
+        "the rate was not reached: {:.1}/s were sent of {:.1}/s due",
         summary.rate.achieved,
-        summary.rate.offered.unwrap_or_default()
+        summary.rate.offered.unwrap_or(f64::NAN)
     );
     Ok(())
 }
 
-/// What the caller asked wrongly, or what went wrong.
-pub(super) fn told(error: run::Error) -> anyhow::Error {
-    match error {
-        run::Error::Thread(_) | run::Error::Down(_) => error.into(),
-        run::Error::Refused(_) | run::Error::Request(_) => Usage(error.into()).into(),
-    }
-}
-
 fn plan(args: Args) -> anyhow::Result<Plan> {
-    let http = Http::from(args.http);
-    let headers: HeaderMap = args.headers.into_iter().collect();
+    let http = args.connect.http();
+    let headers = args.connect.headers();
     let requests = args
         .body
         .requests(&args.url, http, args.method, headers, args.seed)?;
-    let trust = args.ca.as_deref().map(Trust::from_pem_file).transpose()?;
     let first_rate = args
         .sweep
         .as_ref()
         .and_then(|rates| rates.0.first().copied());
-    let load = match (args.closed_loop, args.rate.or(first_rate)) {
-        (Some(workers), _) => Load::Closed {
+    let load = match args.closed_loop {
+        Some(workers) => Load::Closed {
             workers: usize::from(workers),
         },
-        (None, Some(rate)) => Load::Open {
+        None => Load::Open {
             arrivals: args.arrivals.into(),
-            rate,
+            rate: args
+                .rate
+                .or(first_rate)
+                .expect("the parser requires --rate, --sweep or --closed-loop"),
             ramp_to: args.ramp_to,
             seed: args.seed,
             connections: usize::from(args.connections),
         },
-        (None, None) => anyhow::bail!("`--rate` or `--closed-loop` is needed"),
     };
     Ok(Plan {
         requests,
         target: args.url,
         http,
-        trust,
+        trust: args.connect.trust()?,
         load,
         duration: args.duration,
-        timeout: args.timeout,
-        permitted_host: args.i_may_load,
+        timeout: args.connect.timeout,
+        permitted_host: args.connect.i_may_load,
     })
 }
 
-impl From<Version> for Http {
-    fn from(version: Version) -> Self {
-        match version {
-            Version::One => Self::One,
-            Version::Two => Self::Two,
+impl From<ArrivalsArg> for Arrivals {
+    fn from(arrivals: ArrivalsArg) -> Self {
+        match arrivals {
+            ArrivalsArg::Constant => Self::Constant,
+            ArrivalsArg::Poisson => Self::Poisson,
         }
     }
-}
-
-impl From<Gaps> for Arrivals {
-    fn from(gaps: Gaps) -> Self {
-        match gaps {
-            Gaps::Constant => Self::Constant,
-            Gaps::Poisson => Self::Poisson,
-        }
-    }
-}
-
-/// Half the cores where `threads` is not given: the other half is left to the target, which mostly
-/// runs beside.
-pub(super) fn runtime(threads: Option<u16>) -> anyhow::Result<Runtime> {
-    let half = || thread::available_parallelism().map_or(1, |cores| cores.get().div_ceil(2));
-    tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(threads.map_or_else(half, usize::from))
-        .enable_all()
-        .build()
-        .context("cannot start the runtime")
-}
-
-/// Hidden where stderr is no terminal.
-pub(super) fn progress_bar(template: &str) -> ProgressBar {
-    let style = ProgressStyle::with_template(template);
-    ProgressBar::new(0).with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
 }

@@ -1,4 +1,4 @@
-//! `loadtest upstream`.
+//! The command `loadtest upstream`.
 
 use std::io::Write as _;
 use std::net::SocketAddr;
@@ -9,60 +9,62 @@ use std::time::Duration;
 use anyhow::Context as _;
 use http::StatusCode;
 use offpath_loadtest::units;
-use offpath_loadtest::upstream::{Behaviour, Distribution, Identity, Server, ceiling};
+use offpath_loadtest::upstream::{
+    Behaviour, CutFault, Distribution, ErrorFault, Identity, Server, StallFault, ceiling,
+};
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::{Usage, values};
 
-/// Serve a model endpoint to test against: chat with streaming, DataFrame scoring, echo. HTTP/1.1
-/// and h2c, or both over TLS.
+/// Serve a model endpoint for tests: chat with streaming, DataFrame scoring, echo. It speaks HTTP/1.1
+/// and h2c, or both versions over TLS.
 ///
-/// What a request asks for by header (x-tokens, x-gap-us, x-delay-us, x-spin-us, x-status,
-/// x-stall-ms, x-cut-after; or as a query key without the x-) it gets; the rest is drawn as the
-/// options say. DURATION is `0`, `20ms`, `uniform:10ms..30ms`, `exp:20ms`, `lognormal:20ms,0.5` or
-/// `quantiles:50=20ms,90=40ms,99=200ms`; RATE is `1%` or `0.01`.
+/// A request can set its own timing and faults with headers (x-tokens, x-gap-us, x-delay-us,
+/// x-spin-us, x-status, x-stall-ms, x-cut-after) or with query keys (the same without x-); these
+/// options apply to the rest. DURATION is `0`, `20ms`, `uniform:10ms..30ms`, `exp:20ms`,
+/// `lognormal:20ms,0.5` or `quantiles:50=20ms,90=40ms,99=200ms`; RATE is `1%` or `0.01`.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
-    /// Address to listen on; port 0 takes a free one
+    /// Address to listen on; port 0 picks a free port
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:9001")]
     listen: SocketAddr,
-    /// From a request's last byte to the answer's head
+    /// Delay between a request's last byte and the response head
     #[arg(long, value_name = "DURATION", default_value = "0")]
     latency: Distribution,
-    /// Between two events of a stream
+    /// Gap between two events of a stream
     #[arg(long, value_name = "DURATION", default_value = "2ms")]
     gap: Distribution,
-    /// Tokens of a chat's answer
+    /// Tokens in a chat response
     #[arg(long, value_name = "N", default_value_t = 32)]
     tokens: usize,
-    /// The part of answers that are errors
-    #[arg(long, value_name = "RATE", value_parser = values::part, default_value = "0")]
+    /// Fraction of responses that are errors
+    #[arg(long, value_name = "RATE", value_parser = values::fraction, default_value = "0")]
     error_rate: f64,
-    /// Their status
+    /// Status of those errors
     #[arg(long, value_name = "STATUS", default_value = "500")]
     error_status: StatusCode,
-    /// The part of answers that fall silent after their first piece
-    #[arg(long, value_name = "RATE", value_parser = values::part, default_value = "0")]
+    /// Fraction of responses that stall after their first chunk
+    #[arg(long, value_name = "RATE", value_parser = values::fraction, default_value = "0")]
     stall_rate: f64,
-    /// For how long
+    /// How long a stall lasts
     #[arg(long, value_name = "TIME", value_parser = units::duration, default_value = "5s")]
     stall: Duration,
-    /// The part of answers that are cut in their body
-    #[arg(long, value_name = "RATE", value_parser = values::part, default_value = "0")]
+    /// Fraction of responses whose connection is closed within the body
+    #[arg(long, value_name = "RATE", value_parser = values::fraction, default_value = "0")]
     cut_rate: f64,
-    /// Within how many bytes
+    /// Maximum body bytes before the connection is closed
     #[arg(long, value_name = "BYTES", default_value_t = 1000)]
     cut_within: u64,
-    /// Seed of everything drawn
+    /// Random seed
     #[arg(long, value_name = "N", default_value_t = 1)]
     seed: u64,
-    /// Certificates (PEM) for TLS, the endpoint's own first
+    /// PEM file with the certificate chain for TLS, the server's own certificate first
     #[arg(long, value_name = "FILE", requires = "tls_key")]
     tls_cert: Option<PathBuf>,
-    /// The certificate's key (PEM)
+    /// PEM file with the certificate's key
     #[arg(long, value_name = "FILE", requires = "tls_cert")]
     tls_key: Option<PathBuf>,
-    /// Measure for so long what it can take, and state it, before it listens
+    /// Before listening, measure for this long how many requests per second the endpoint handles
     #[arg(long, value_name = "TIME", value_parser = units::duration)]
     ceiling: Option<Duration>,
 }
@@ -70,10 +72,11 @@ pub(super) struct Args {
 /// Serves until SIGINT or SIGTERM.
 pub(super) fn main(args: &Args) -> anyhow::Result<ExitCode> {
     let identity = match (&args.tls_cert, &args.tls_key) {
-        (Some(certificates), Some(key)) => Some(Identity::from_pem_files(certificates, key)),
+        (Some(certificates), Some(key)) => {
+            Some(Identity::from_pem_files(certificates, key).map_err(|error| Usage(error.into()))?)
+        }
         _ => None,
     };
-    let identity = identity.transpose().map_err(|error| Usage(error.into()))?;
     let runtime = tokio::runtime::Runtime::new().context("cannot start the runtime")?;
     runtime.block_on(async {
         let mut terminated = signal(SignalKind::terminate())?;
@@ -81,8 +84,9 @@ pub(super) fn main(args: &Args) -> anyhow::Result<ExitCode> {
         if let Some(duration) = args.ceiling {
             write!(stdout, "{}", ceiling(duration).await?)?;
         }
-        let server = Server::start_with(args.listen, behaviour(args), identity).await;
-        let server = server.with_context(|| format!("cannot listen on `{}`", args.listen))?;
+        let server = Server::start_with(args.listen, behaviour(args), identity)
+            .await
+            .with_context(|| format!("cannot listen on `{}`", args.listen))?;
         writeln!(stdout, "listening on {}", server.url(""))?;
         tokio::select! {
             interrupted = tokio::signal::ctrl_c() => interrupted?,
@@ -97,9 +101,18 @@ fn behaviour(args: &Args) -> Behaviour {
         latency: args.latency.clone(),
         gap: args.gap.clone(),
         tokens: args.tokens,
-        errors: (args.error_rate, args.error_status),
-        stalls: (args.stall_rate, args.stall),
-        cuts: (args.cut_rate, args.cut_within),
+        errors: ErrorFault {
+            rate: args.error_rate,
+            status: args.error_status,
+        },
+        stalls: StallFault {
+            rate: args.stall_rate,
+            duration: args.stall,
+        },
+        cuts: CutFault {
+            rate: args.cut_rate,
+            bytes_max: args.cut_within,
+        },
         seed: args.seed,
     }
 }

@@ -1,4 +1,4 @@
-//! Connections over hyper's own `conn` API: what a pool would hide from the clock stays visible.
+//! Connections on hyper's `conn` API. A pooling client would hide connection set-up from the clock.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -18,7 +18,7 @@ use tokio_rustls::TlsConnector;
 use super::trust::alpn;
 use super::{Error, Http, Result, Scheme, Target, Trust};
 
-/// Opens connections to one target, whose name it resolved once.
+/// Opens connections to one target, whose host name it has resolved once.
 #[derive(Clone)]
 pub struct Connector {
     host: String,
@@ -28,10 +28,10 @@ pub struct Connector {
 }
 
 impl Connector {
-    /// Resolves the target's host.
+    /// Resolves the target's host name.
     ///
     /// # Errors
-    /// When it has no address, or is `https` and there is no `trust`.
+    /// When the host cannot be resolved, or the target is `https` and `trust` is `None`.
     pub async fn resolve(target: &Target, http: Http, trust: Option<&Trust>) -> Result<Self> {
         let broken = |reason| Error::Url {
             url: target.to_string(),
@@ -39,10 +39,12 @@ impl Connector {
         };
         let tls = match (target.scheme, trust) {
             (Scheme::Http, _) => None,
-            (Scheme::Https, None) => return Err(broken("https needs a file of authorities")),
+            (Scheme::Https, None) => {
+                return Err(broken("https requires a file of certificate authorities"));
+            }
             (Scheme::Https, Some(trust)) => {
                 let name = ServerName::try_from(target.host.clone())
-                    .map_err(|_| broken("no certificate can prove this host"))?;
+                    .map_err(|_| broken("the host is not a name that a certificate can contain"))?;
                 Some((TlsConnector::from(trust.config(http)), name))
             }
         };
@@ -60,22 +62,22 @@ impl Connector {
         })
     }
 
-    /// The addresses that [`Connector::connect`] tries, in order; no others.
+    /// The addresses that [`Connector::connect`] tries, in this order. It uses no others.
     #[must_use]
     pub fn addrs(&self) -> &[SocketAddr] {
         &self.addrs
     }
 
-    /// The version its connections speak.
+    /// The HTTP version of its connections.
     #[must_use]
     pub fn http(&self) -> Http {
         self.http
     }
 
-    /// Opens a connection, ready for a request.
+    /// Opens a connection that is ready for a request.
     ///
     /// # Errors
-    /// When no address takes it, or TLS or HTTP cannot be agreed on.
+    /// When no address accepts the connection, or the TLS or HTTP handshake fails.
     pub async fn connect(&self) -> Result<Connection> {
         let stream = self.dial().await?;
         let Some((connector, name)) = &self.tls else {
@@ -103,7 +105,7 @@ impl Connector {
         for &addr in self.addrs.iter() {
             match TcpStream::connect(addr).await {
                 Ok(stream) => {
-                    // A refusal costs 40 ms on some answers, which the figures then show.
+                    // Without it, some requests take 40 ms longer, which the figures then show.
                     stream.set_nodelay(true).ok();
                     return Ok(stream);
                 }
@@ -117,11 +119,12 @@ impl Connector {
     }
 }
 
-/// One connection. HTTP/2 ones may be cloned to send side by side; it closes with the last clone.
+/// One connection. An HTTP/2 connection can be shared to send requests concurrently; it closes with
+/// the last handle.
 #[derive(Debug)]
 pub struct Connection {
     sender: Sender,
-    /// Reads and writes the socket; stops with the last owner.
+    /// The task that reads and writes the socket. It stops with the last owner.
     driver: Arc<JoinSet<()>>,
 }
 
@@ -138,11 +141,11 @@ impl Connection {
     {
         let io = TokioIo::new(stream);
         let mut driver = JoinSet::new();
-        // A driver's error also ends the exchange under way, which reports it.
+        // An error of the driver also ends the running exchange, which reports it.
         let sender = match http {
             Http::One => {
                 let (sender, connection) = http1::handshake(io).await?;
-                driver.spawn(async { connection.await.unwrap_or_default() });
+                driver.spawn(async { drop(connection.await) });
                 Sender::One(sender)
             }
             Http::Two => {
@@ -151,7 +154,7 @@ impl Connection {
                     .initial_connection_window_size(32 << 20)
                     .handshake(io)
                     .await?;
-                driver.spawn(async { connection.await.unwrap_or_default() });
+                driver.spawn(async { drop(connection.await) });
                 Sender::Two(sender)
             }
         };
@@ -161,7 +164,8 @@ impl Connection {
         })
     }
 
-    /// The same HTTP/2 connection once more; `None` for HTTP/1.1, which takes one request at a time.
+    /// Returns another handle to an HTTP/2 connection, or `None` for HTTP/1.1, which carries one
+    /// request at a time.
     #[must_use]
     pub fn share(&self) -> Option<Self> {
         match &self.sender {
@@ -173,10 +177,10 @@ impl Connection {
         }
     }
 
-    /// Waits until it takes a request.
+    /// Waits until the connection is ready for a request.
     ///
     /// # Errors
-    /// When it is closed: then nothing was sent.
+    /// When the connection is closed. Nothing has been sent in that case.
     pub async fn ready(&mut self) -> Result<()> {
         match &mut self.sender {
             Sender::One(sender) => sender.ready().await?,
@@ -185,10 +189,10 @@ impl Connection {
         Ok(())
     }
 
-    /// Sends a request and returns the head of its response.
+    /// Sends a request and returns the response as soon as its head has arrived.
     ///
     /// # Errors
-    /// When the connection ends first.
+    /// When the connection ends before the head has arrived.
     pub async fn send(&mut self, request: Request<Full<Bytes>>) -> Result<Response<Incoming>> {
         Ok(match &mut self.sender {
             Sender::One(sender) => sender.send_request(request).await?,

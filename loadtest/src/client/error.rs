@@ -1,4 +1,4 @@
-//! What can keep a call from having a whole response.
+//! The reasons why a call may have no complete response.
 
 use std::io;
 use std::net::SocketAddr;
@@ -6,70 +6,71 @@ use std::net::SocketAddr;
 /// The result of a call.
 pub type Result<T> = std::result::Result<T, Error>;
 
-/// Why there is no whole response. `Display` is one level; the cause is the source.
+/// The reason why there is no complete response. `Display` prints this level only; `source` returns
+/// the cause.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// The url cannot be called.
+    /// The URL cannot be used.
     #[error("`{url}`: {reason}")]
     Url {
-        /// As it was given.
+        /// The URL as given; only its host if it contains credentials.
         url: String,
-        /// What is wrong with it.
+        /// The reason why it cannot be used.
         reason: &'static str,
     },
-    /// A header field cannot be sent; its value is not repeated, it may be a secret.
-    #[error("header `{0}` has a name or a value that http does not allow")]
+    /// A header field is invalid. The message omits its value, which may be a secret.
+    #[error("header `{0}` has an invalid name or value")]
     Header(String),
     /// The file of certificate authorities cannot be used.
     #[error("cannot read certificate authorities from `{path}`: {reason}")]
     Trust {
-        /// The file.
+        /// The path of the file.
         path: String,
-        /// What is wrong with it.
+        /// The reason why it cannot be used.
         reason: String,
     },
-    /// A schedule named a request that there is none of.
+    /// A schedule referred to a request that does not exist.
     #[error("there is no request {0}")]
     Missing(usize),
-    /// The host has no address.
+    /// The host name cannot be resolved.
     #[error("cannot resolve `{host}`")]
     Resolve {
-        /// The host.
+        /// The host name.
         host: String,
-        /// The resolver's reason.
+        /// The resolver's error.
         source: io::Error,
     },
-    /// No connection: refused, unreachable.
+    /// The connection was refused, or the address is unreachable.
     #[error("cannot connect to `{addr}`")]
     Connect {
-        /// Where to.
+        /// The address of the last attempt.
         addr: SocketAddr,
-        /// The system's reason.
+        /// The system's error.
         source: io::Error,
     },
-    /// Connected, but no TLS session, or not one for the version asked for.
-    #[error("tls handshake with `{host}` failed")]
+    /// The TLS handshake failed, or did not negotiate the requested HTTP version.
+    #[error("TLS handshake with `{host}` failed")]
     Tls {
-        /// The name that was to be proved.
+        /// The host name that the certificate must be valid for.
         host: String,
-        /// What rustls said.
+        /// The error of the TLS library.
         source: io::Error,
     },
-    /// The connection ended, or the stream was reset, before the response was whole.
-    #[error("the connection ended before the response was whole")]
+    /// The connection ended, or the stream was reset, before the response was complete.
+    #[error("the connection ended before the response was complete")]
     Cut(#[source] hyper::Error),
-    /// What came was not HTTP.
-    #[error("the response is not valid http")]
+    /// The server sent bytes that are not HTTP.
+    #[error("the response is not valid HTTP")]
     Protocol(#[source] hyper::Error),
-    /// The response body is over the limit, in bytes.
-    #[error("the response body is over {0} bytes")]
+    /// The response body is longer than this limit in bytes.
+    #[error("the response body is longer than {0} bytes")]
     TooLarge(usize),
 }
 
 impl Error {
-    /// A word for counting: `connect`, `tls`, `cut`, `protocol`, or `request` for what was wrong
-    /// before anything was sent.
+    /// The category under which the error is counted: `connect`, `tls`, `cut`, `protocol`, or
+    /// `request` if nothing was sent.
     #[must_use]
     pub fn kind(&self) -> &'static str {
         match self {

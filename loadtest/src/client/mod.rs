@@ -1,9 +1,9 @@
-//! A simple HTTP client: one exchange at a time, every chunk with its arrival.
+//! A simple HTTP client that timestamps every chunk of a response.
 //!
-//! Each call opens its own connection, so nothing of one call is left for the next. HTTP/1.1 or
-//! HTTP/2 (prior knowledge on `http`, ALPN on `https`), certificates checked against a file of
-//! authorities. It follows no redirect and undoes no content encoding. Callers that want a limit
-//! on time put one around the call.
+//! Each call opens its own connection, so that no call affects the next. The client speaks HTTP/1.1
+//! or HTTP/2 (prior knowledge on `http`, ALPN on `https`) and verifies certificates against a file
+//! of authorities. It does not follow redirects or decode content encodings, and it sets no time
+//! limit: callers wrap the call in one.
 
 mod connection;
 mod error;
@@ -13,7 +13,7 @@ mod trust;
 
 pub use self::connection::{Connection, Connector};
 pub use self::error::{Error, Result};
-pub use self::request::Template;
+pub use self::request::PreparedRequest;
 pub use self::target::{Scheme, Target};
 pub use self::trust::Trust;
 
@@ -24,69 +24,70 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use http_body_util::BodyExt as _;
 use serde::Serialize;
 
-/// A longer response body is an error.
+/// Maximum length of a response body; a longer one is an error.
 const RESPONSE_BYTES_MAX: usize = 1 << 30;
 
-/// The HTTP version a connection speaks.
+/// The HTTP version of a connection.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub enum Http {
-    /// HTTP/1.1: one exchange at a time.
+    /// HTTP/1.1, with one exchange at a time per connection.
     #[default]
     #[serde(rename = "1.1")]
     One,
-    /// HTTP/2: exchanges side by side.
+    /// HTTP/2, with concurrent exchanges on one connection.
     #[serde(rename = "2")]
     Two,
 }
 
-/// Makes single calls. Cheap to clone.
+/// A client for single calls. Cheap to clone.
 #[derive(Clone, Debug, Default)]
 pub struct Client {
     http: Http,
     trust: Option<Trust>,
 }
 
-/// One whole response.
+/// One complete response.
 #[derive(Debug)]
 pub struct Response {
-    /// The status.
+    /// The status code.
     pub status: StatusCode,
-    /// The header fields, as they came.
+    /// The header fields as received.
     pub headers: HeaderMap,
-    /// The whole body.
+    /// The complete body.
     pub body: Bytes,
-    /// The body as it was read: when, counted from the send, and what.
+    /// The chunks in which the body was read, each with its arrival time since the request was
+    /// sent.
     pub chunks: Vec<(Duration, Bytes)>,
 }
 
 impl Client {
-    /// A client that speaks `http`, and to `https` urls only with `trust`.
+    /// Creates a client for one HTTP version. `https` URLs require `trust`.
     #[must_use]
     pub fn new(http: Http, trust: Option<Trust>) -> Self {
         Self { http, trust }
     }
 
-    /// GETs `url`.
+    /// Sends a GET request to `url`.
     ///
     /// # Errors
-    /// As [`Client::call`].
+    /// Those of [`Client::call`].
     pub async fn get(&self, url: &str, headers: &[(&str, &str)]) -> Result<Response> {
         self.call(Method::GET, url, headers, Bytes::new()).await
     }
 
-    /// POSTs `body` to `url`; the content type is among `headers`, or none is sent.
+    /// Sends a POST request with `body` to `url`. No content type is sent unless `headers` has one.
     ///
     /// # Errors
-    /// As [`Client::call`].
+    /// Those of [`Client::call`].
     pub async fn post(&self, url: &str, headers: &[(&str, &str)], body: Bytes) -> Result<Response> {
         self.call(Method::POST, url, headers, body).await
     }
 
-    /// One request and its whole response, whatever its status.
+    /// Sends one request and returns the complete response, whatever its status.
     ///
     /// # Errors
-    /// When there is no whole response: a url or header that is none, no connection, a connection
-    /// that ended early, a body over 1 GiB.
+    /// When there is no complete response: the URL or a header is invalid, the connection failed or
+    /// ended early, or the body is longer than 1 GiB.
     pub async fn call(
         &self,
         method: Method,
@@ -95,11 +96,11 @@ impl Client {
         body: Bytes,
     ) -> Result<Response> {
         let target: Target = url.parse()?;
-        let template = Template::new(&target, self.http, method, header_map(headers)?, body)?;
+        let request = PreparedRequest::new(&target, self.http, method, header_map(headers)?, body)?;
         let connector = Connector::resolve(&target, self.http, self.trust.as_ref()).await?;
         let mut connection = connector.connect().await?;
         let sent = Instant::now();
-        let response = connection.send(template.request()).await?;
+        let response = connection.send(request.request()).await?;
         let (parts, mut incoming) = response.into_parts();
         let mut chunks = Vec::new();
         let mut body = BytesMut::new();

@@ -1,4 +1,4 @@
-//! A request that is sent many times.
+//! Requests that are prepared once and sent many times.
 
 use bytes::Bytes;
 use http::uri::{Authority, PathAndQuery};
@@ -8,20 +8,21 @@ use http_body_util::Full;
 use super::target::Scheme;
 use super::{Error, Http, Result, Target};
 
-/// A request's parts, in the form its HTTP version wants them.
+/// A request in the form that its HTTP version requires: HTTP/1.1 has the host in a header field,
+/// HTTP/2 in the URI.
 #[derive(Clone, Debug)]
-pub struct Template {
+pub struct PreparedRequest {
     method: Method,
     uri: Uri,
     headers: HeaderMap,
     body: Bytes,
 }
 
-impl Template {
-    /// A request to `target`. A `host` among `headers` replaces the target's own authority.
+impl PreparedRequest {
+    /// Prepares a request to `target`. A `host` field in `headers` replaces the target's authority.
     ///
     /// # Errors
-    /// When that `host` is not an authority.
+    /// When that `host` is not a valid authority.
     pub fn new(
         target: &Target,
         http: Http,
@@ -53,7 +54,7 @@ impl Template {
         })
     }
 
-    /// One more of it.
+    /// Returns a copy to send; the body is shared.
     #[must_use]
     pub fn request(&self) -> Request<Full<Bytes>> {
         let mut request = Request::new(Full::new(self.body.clone()));

@@ -1,4 +1,4 @@
-//! Where a request goes: a checked url.
+//! Targets: validated URLs.
 
 use std::fmt;
 use std::net::IpAddr;
@@ -9,32 +9,32 @@ use http::uri::PathAndQuery;
 
 use super::Error;
 
-/// The two schemes that can be called.
+/// The supported URL schemes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Scheme {
-    /// Plain.
+    /// `http`, without encryption.
     Http,
-    /// Over TLS.
+    /// `https`, over TLS.
     Https,
 }
 
-/// An `http` or `https` url with a host and without credentials.
+/// An `http` or `https` URL with a host and without credentials.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Target {
-    /// The scheme.
+    /// The URL's scheme.
     pub scheme: Scheme,
-    /// Name or address, without the brackets of IPv6.
+    /// Host name or address; an IPv6 address has no brackets.
     pub host: String,
-    /// The port; 80 or 443 where the url names none.
+    /// The port; 80 or 443 if the URL contains none.
     pub port: u16,
-    /// Host and port as the url had them: what the `Host` header says.
+    /// Host and port as written in the URL, for the `Host` header.
     pub authority: String,
-    /// At least `/`.
+    /// Path and query; at least `/`.
     pub path_and_query: PathAndQuery,
 }
 
 impl Target {
-    /// Whether the host says by itself that it is this machine: `localhost` or a loopback address.
+    /// Whether the host is `localhost` or a loopback address. Other names may still resolve to one.
     #[must_use]
     pub fn names_loopback(&self) -> bool {
         let is_loopback = |addr: IpAddr| addr.to_canonical().is_loopback();
@@ -50,7 +50,7 @@ impl FromStr for Target {
             url: url.to_owned(),
             reason,
         };
-        let uri: Uri = url.parse().map_err(|_| broken("is not a url"))?;
+        let uri: Uri = url.parse().map_err(|_| broken("is not a valid URL"))?;
         let scheme = match uri.scheme_str() {
             Some("http") => Scheme::Http,
             Some("https") => Scheme::Https,
@@ -58,16 +58,16 @@ impl FromStr for Target {
         };
         let authority = uri.authority().ok_or_else(|| broken("has no host"))?;
         if authority.as_str().contains('@') {
-            // Without the url: it holds a password.
+            // The message omits the URL, which contains a password.
             return Err(Error::Url {
                 url: authority.host().to_owned(),
-                reason: "credentials in the url are not used; send a header",
+                reason: "credentials in the URL are not supported; send a header instead",
             });
         }
         let port = match (authority.port_u16(), scheme) {
-            (Some(0), _) => return Err(broken("port 0 cannot be called")),
+            (Some(0), _) => return Err(broken("port 0 cannot be connected to")),
             (Some(port), _) => port,
-            (None, _) if authority.port().is_some() => return Err(broken("the port is not one")),
+            (None, _) if authority.port().is_some() => return Err(broken("the port is invalid")),
             (None, Scheme::Http) => 80,
             (None, Scheme::Https) => 443,
         };
@@ -102,16 +102,21 @@ mod tests {
 
     #[track_caller]
     fn check(url: &str, expect: Result<(&str, u16, bool), &str>) {
-        let found = url.parse::<Target>().map_err(|error| error.to_string());
-        let found = found
-            .as_ref()
-            .map(|target| (target.host.as_str(), target.port, target.names_loopback()))
-            .map_err(String::as_str);
+        let found = url
+            .parse::<Target>()
+            .map(|target| {
+                let is_loopback = target.names_loopback();
+                (target.host, target.port, is_loopback)
+            })
+            .map_err(|error| error.to_string());
+        let expect = expect
+            .map(|(host, port, is_loopback)| (host.to_owned(), port, is_loopback))
+            .map_err(str::to_owned);
         assert_eq!(found, expect);
     }
 
     #[test]
-    fn a_url_is_taken_apart_and_loopback_is_known() {
+    fn a_url_is_parsed_and_loopback_is_recognized() {
         check("http://127.0.0.1:9001/a?b", Ok(("127.0.0.1", 9001, true)));
         check("http://localhost", Ok(("localhost", 80, true)));
         check("https://[::1]/", Ok(("::1", 443, true)));
@@ -128,17 +133,20 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_called_is_refused_with_the_reason() {
+    fn an_unusable_url_is_rejected_with_the_reason() {
         check(
             "ftp://a/",
             Err("`ftp://a/`: must begin with http:// or https://"),
         );
         check("/path", Err("`/path`: must begin with http:// or https://"));
-        check("http://a:0/", Err("`http://a:0/`: port 0 cannot be called"));
+        check(
+            "http://a:0/",
+            Err("`http://a:0/`: port 0 cannot be connected to"),
+        );
         check(
             "http://me:secret@a/",
-            Err("`a`: credentials in the url are not used; send a header"),
+            Err("`a`: credentials in the URL are not supported; send a header instead"),
         );
-        check("http://a b/", Err("`http://a b/`: is not a url"));
+        check("http://a b/", Err("`http://a b/`: is not a valid URL"));
     }
 }

@@ -10,7 +10,7 @@ use tokio_rustls::TlsAcceptor;
 
 use super::*;
 
-/// Answers every connection's first head with `answer`, and closes it.
+/// Answers the first request of every connection with `answer`, and closes the connection.
 async fn scripted(answer: &'static [u8]) -> (String, tokio::task::JoinSet<()>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}/", listener.local_addr().unwrap());
@@ -50,7 +50,7 @@ async fn a_target_that_is_down_is_a_connect_error_that_names_it() {
 }
 
 #[tokio::test]
-async fn broken_answers_are_told_apart() {
+async fn broken_responses_are_distinguished_by_kind() {
     let (url, _server) = scripted(b"HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\nshort").await;
     check_kind(Client::default().get(&url, &[]).await, "cut");
     let (url, _server) = scripted(b"").await;
@@ -68,7 +68,7 @@ async fn broken_answers_are_told_apart() {
 }
 
 #[tokio::test]
-async fn tls_is_spoken_with_the_trusted_authority_and_with_no_other() {
+async fn tls_succeeds_with_the_trusted_authority_and_with_no_other() {
     let dir = tempfile::tempdir().unwrap();
     let certified = || {
         let CertifiedKey { cert, signing_key } =
@@ -114,6 +114,6 @@ async fn tls_is_spoken_with_the_trusted_authority_and_with_no_other() {
     };
     assert_eq!(call(Http::One, &trusted).await.unwrap().body, "hi");
     check_kind(call(Http::One, &stranger).await, "tls");
-    // The server's ALPN offers no h2.
+    // The server does not offer h2 by ALPN.
     check_kind(call(Http::Two, &trusted).await, "tls");
 }

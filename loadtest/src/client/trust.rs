@@ -1,4 +1,4 @@
-//! Which certificate authorities an `https` target may be signed by.
+//! The certificate authorities that may sign an `https` target's certificate.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -10,40 +10,40 @@ use rustls::{ClientConfig, RootCertStore};
 
 use super::{Error, Http};
 
-/// Certificate authorities. Cheap to clone.
+/// A set of trusted certificate authorities. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Trust {
     roots: Arc<RootCertStore>,
 }
 
 impl Trust {
-    /// Reads the certificates of a PEM file.
+    /// Reads certificates from a PEM file.
     ///
     /// # Errors
-    /// When the file cannot be read, or holds no usable certificate.
+    /// When the file cannot be read, or contains no valid certificate.
     pub fn from_pem_file(path: &Path) -> Result<Self, Error> {
         let broken = |reason: String| Error::Trust {
             path: path.display().to_string(),
             reason,
         };
         let mut roots = RootCertStore::empty();
-        let found =
+        let certificates =
             CertificateDer::pem_file_iter(path).map_err(|error| broken(error.to_string()))?;
-        for certificate in found {
+        for certificate in certificates {
             let certificate = certificate.map_err(|error| broken(error.to_string()))?;
             roots
                 .add(certificate)
                 .map_err(|error| broken(error.to_string()))?;
         }
         if roots.is_empty() {
-            return Err(broken("no certificate in it".to_owned()));
+            return Err(broken("the file contains no certificate".to_owned()));
         }
         Ok(Self {
             roots: Arc::new(roots),
         })
     }
 
-    /// A TLS configuration that offers `http` alone.
+    /// Returns a TLS configuration that offers only `http` by ALPN.
     pub(super) fn config(&self, http: Http) -> Arc<ClientConfig> {
         let mut config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
             .with_safe_default_protocol_versions()

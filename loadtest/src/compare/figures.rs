@@ -1,169 +1,169 @@
-//! The result of a comparison, as machines read it.
+//! The result of a comparison in the form that serializes to JSON.
 
 use std::collections::BTreeMap;
 
 use serde::{Serialize, Serializer};
 
-use super::resample::{Interval, QUANTILES};
+use super::bootstrap::{Interval, QUANTILES};
 use super::{Gate, Machine, Memory, Verdict};
 use crate::client::Http;
 use crate::report::Metric;
 use crate::schedule::Load;
 
-/// Figures by quantile; `None` where there were too few values.
+/// Values of each of [`QUANTILES`]; `None` for a quantile with too few samples.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Quantiles<T>(pub [Option<T>; QUANTILES.len()]);
 
 /// The result of a comparison. Times are in microseconds.
 #[derive(Clone, Debug, Serialize)]
 pub struct Comparison {
-    /// The name that the others are compared with.
+    /// Name of the lane that the others are compared with.
     pub baseline: String,
-    /// The version spoken.
+    /// The HTTP version of the requests.
     pub http: Http,
-    /// When requests were sent in a block; the seed is another one in each round.
+    /// When requests were sent within a block. Each round used a different seed.
     pub load: Load,
-    /// How long one target was loaded at a stretch, in seconds.
+    /// How long one target was loaded before the next, in seconds.
     pub block_s: f64,
-    /// Rounds that were whole.
+    /// Number of complete rounds, without the warm-up.
     pub rounds: usize,
-    /// Of everything random.
+    /// Seed of the order, the gaps and the statistics.
     pub seed: u64,
-    /// The machine when it began, and when it was over.
+    /// State of the machine at the beginning and at the end.
     pub machine: [Machine; 2],
-    /// One a kind of request.
+    /// Figures of each kind of request.
     pub cases: Vec<CaseFigures>,
-    /// One a watched process.
+    /// Resource use of each observed process.
     pub processes: Vec<ProcessFigures>,
-    /// What the gates said.
-    pub gates: Vec<Judged>,
-    /// Why the figures are not those of the targets alone; empty for a sound comparison.
+    /// Result of each gate for each case and lane.
+    pub gates: Vec<GateResult>,
+    /// Reasons why the figures do not describe the targets alone; empty for a valid comparison.
     pub degraded: Vec<String>,
-    /// Why it ended early.
+    /// The reason why the comparison ended early.
     pub failure: Option<String>,
 }
 
-/// One kind of request: its size class is its size.
+/// The figures of one kind of request.
 #[derive(Clone, Debug, Serialize)]
 pub struct CaseFigures {
-    /// The name.
+    /// The case's name.
     pub name: String,
-    /// Bytes of the request's body.
+    /// Length of the request body in bytes.
     pub request_bytes: usize,
-    /// The baseline first, the control last.
+    /// Figures of each lane: the baseline first, the control last.
     pub lanes: Vec<LaneFigures>,
-    /// What each lane but the baseline adds.
+    /// Differences of each lane except the baseline to the baseline.
     pub differences: Vec<Difference>,
-    /// The smallest difference this machine can show, where there is a control.
+    /// The detection limit of this machine, if there is a control.
     pub detectable: Vec<Detectable>,
-    /// Claims of the targets against what was found.
+    /// Comparison of the overhead that lanes claim with the measured difference.
     pub audits: Vec<Audit>,
 }
 
-/// One case on one lane.
+/// The figures of one case on one lane.
 #[derive(Clone, Debug, Serialize)]
 pub struct LaneFigures {
-    /// The name.
+    /// The lane's name.
     pub name: String,
-    /// The url.
+    /// The target's URL.
     pub target: String,
-    /// Requests that are over.
+    /// Number of finished requests.
     pub requests: u64,
-    /// Whole answers by status.
+    /// Number of complete responses by status.
     pub statuses: BTreeMap<u16, u64>,
-    /// Requests without a whole answer, by kind.
+    /// Number of requests without a complete response, by kind of error.
     pub errors: BTreeMap<&'static str, u64>,
-    /// The first error's words.
+    /// The message of the first error.
     pub first_error: Option<String>,
-    /// The distributions.
+    /// Quantiles of each metric, in microseconds.
     pub us: BTreeMap<Metric, Quantiles<f64>>,
 }
 
-/// One lane's quantiles less the baseline's.
+/// One lane's quantiles minus the baseline's.
 #[derive(Clone, Debug, Serialize)]
 pub struct Difference {
-    /// The lane.
+    /// The lane's name.
     pub lane: String,
-    /// Whether it is the baseline itself.
+    /// Whether the lane is the control, which has the baseline's target.
     pub is_control: bool,
-    /// Of what.
+    /// The metric that is compared.
     pub metric: Metric,
-    /// By quantile.
+    /// The difference at each quantile.
     pub added: Quantiles<Interval>,
 }
 
-/// What the control's intervals leave undecided: the end that lies further from 0.
+/// The detection limit: the end of the control's confidence interval that lies further from 0.
 #[derive(Clone, Debug, Serialize)]
 pub struct Detectable {
-    /// Of what.
+    /// The metric that is compared.
     pub metric: Metric,
-    /// By quantile.
+    /// The limit at each quantile.
     pub us: Quantiles<f64>,
 }
 
-/// What `x-offpath-overhead-us` claims, against the paired difference. The claim covers the phase
-/// before the response's head, so it is held against the head's difference; the rest is the hop
-/// itself, the kernel and the scheduler, which no header can see.
+/// The overhead that `x-offpath-overhead-us` claims, compared with the paired difference. The claim
+/// covers the phase before the response head, so it is compared with the head's difference. The
+/// residual is the hop itself, the kernel and the scheduler, which no header can measure.
 #[derive(Clone, Debug, Serialize)]
 pub struct Audit {
-    /// The lane.
+    /// The lane's name.
     pub lane: String,
-    /// The claim.
+    /// The claimed overhead.
     pub claimed_us: Quantiles<f64>,
-    /// The head's difference less the claim, quantile by quantile.
+    /// The difference of the head minus the claim, at each quantile.
     pub head_residual: Quantiles<Interval>,
-    /// The whole latency's difference less the claim.
+    /// The difference of the latency minus the claim, at each quantile.
     pub latency_residual: Quantiles<Interval>,
 }
 
-/// What one process used.
+/// The resource use of one process.
 #[derive(Clone, Debug, Serialize)]
 pub struct ProcessFigures {
-    /// The name.
+    /// The name given on the command line.
     pub name: String,
-    /// Its id.
+    /// The process id.
     pub pid: u32,
-    /// When the comparison was over; `None` where it could not be read.
+    /// Memory at the end of the comparison; `None` if it could not be read.
     pub memory: Option<Memory>,
-    /// By case and lane; absent where it could not be read throughout.
-    pub used: Vec<Used>,
+    /// Use by case and lane; without those during which it could not be read throughout.
+    pub used: Vec<LaneUsage>,
 }
 
-/// What one process used while one case was sent to one lane.
+/// The resource use of one process while one case was sent to one lane.
 #[derive(Clone, Debug, Serialize)]
-pub struct Used {
-    /// The case.
+pub struct LaneUsage {
+    /// The case's name.
     pub case: String,
-    /// The lane.
+    /// The lane's name.
     pub lane: String,
-    /// CPU time per request.
+    /// CPU time per request, in microseconds.
     pub cpu_us_per_request: f64,
     /// Page faults served from memory, per request.
     pub minor_faults_per_request: f64,
-    /// Page faults that read from disk, all together.
+    /// Page faults that read from disk, in total.
     pub major_faults: u64,
 }
 
-/// What one gate said to one difference.
+/// The result of one gate for one case and lane.
 #[derive(Clone, Debug, Serialize)]
-pub struct Judged {
-    /// The condition.
+pub struct GateResult {
+    /// The gate's condition.
     pub gate: Gate,
-    /// The case.
+    /// The case's name.
     pub case: String,
-    /// The lane.
+    /// The lane's name.
     pub lane: String,
-    /// The difference; `None` where there were too few values.
+    /// The difference; `None` if there were too few values.
     pub added: Option<Interval>,
-    /// What follows.
+    /// Whether the gate passed.
     pub verdict: Verdict,
 }
 
 impl Comparison {
-    /// The worst that a gate said; `None` without gates.
+    /// The worst verdict of all gates, or `None` without gates.
     #[must_use]
     pub fn verdict(&self) -> Option<Verdict> {
-        self.gates.iter().map(|judged| judged.verdict).max()
+        self.gates.iter().map(|result| result.verdict).max()
     }
 }
 

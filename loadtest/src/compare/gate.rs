@@ -1,35 +1,35 @@
-//! `added_p99 > 500us`: a condition on a difference, and what a comparison says to it.
+//! Gates: conditions on a difference, such as `added_p99 > 500us`, that fail a comparison.
 
 use std::str::FromStr;
 use std::time::Duration;
 
 use serde::{Serialize, Serializer};
 
-use super::resample::{Interval, QUANTILES};
+use super::bootstrap::{Interval, QUANTILES};
 use crate::report::Metric;
 
-/// The condition under which a comparison fails. The difference is of `latency`, unless the
-/// condition names another metric: `added_ttft_p50 > 1ms`.
+/// A condition under which a comparison fails. It concerns the difference of `latency` unless it
+/// names another metric, as `added_ttft_p50 > 1ms` does.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Gate {
-    /// As it was written.
+    /// The condition as written.
     text: String,
-    /// Whose difference.
+    /// The metric whose difference is tested.
     pub(super) metric: Metric,
     /// An index of [`QUANTILES`].
     pub(super) quantile: usize,
     threshold: Duration,
 }
 
-/// What a difference says to a gate. The last of two is the worse.
+/// The verdict of a gate on a difference, ordered from best to worst.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Verdict {
-    /// The condition does not hold.
+    /// The condition is not met.
     Passed,
-    /// The interval is wider than the threshold, or there is none.
+    /// The confidence interval is wider than the threshold, or there is no interval.
     Undecidable,
-    /// The condition holds.
+    /// The condition is met.
     Breached,
 }
 
@@ -44,7 +44,7 @@ impl Gate {
                     Verdict::Passed
                 }
             }
-            // However wide it is: all of it lies beyond the threshold.
+            // The whole interval lies beyond the threshold, however wide it is.
             Some(added) if added.low > threshold => Verdict::Breached,
             _ => Verdict::Undecidable,
         }
@@ -57,17 +57,19 @@ impl FromStr for Gate {
     fn from_str(text: &str) -> Result<Self, String> {
         let broken = || {
             format!(
-                "`{text}` is not like `added_p99 > 500us` (or added_head_, added_ttft_, added_itl_; p50, p90, p99, p99.9)"
+                "`{text}` is not a condition such as `added_p99 > 500us` (metrics: added_, \
+                 added_head_, added_ttft_, added_itl_; quantiles: p50, p90, p99, p99.9)"
             )
         };
         let (added, threshold) = text.split_once('>').ok_or_else(broken)?;
         let added = added.trim().strip_prefix("added_").ok_or_else(broken)?;
-        let named = [Metric::Latency, Metric::Head, Metric::Ttft, Metric::Itl].into_iter();
-        let mut named = named.filter_map(|metric| {
-            let rest = added.strip_prefix(metric.name())?.strip_prefix('_')?;
-            Some((metric, rest))
-        });
-        let (metric, quantile) = named.next().unwrap_or((Metric::Latency, added));
+        let (metric, quantile) = [Metric::Latency, Metric::Head, Metric::Ttft, Metric::Itl]
+            .into_iter()
+            .find_map(|metric| {
+                let rest = added.strip_prefix(metric.name())?.strip_prefix('_')?;
+                Some((metric, rest))
+            })
+            .unwrap_or((Metric::Latency, added));
         let quantile = QUANTILES.iter().position(|(name, _)| *name == quantile);
         let threshold = crate::units::duration(threshold.trim());
         Ok(Self {

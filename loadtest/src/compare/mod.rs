@@ -1,29 +1,29 @@
-//! Several targets on one schedule, and what each adds over the first.
+//! Comparisons: several targets on one schedule, and the latency that each adds to the first.
 //!
-//! Time is cut into rounds. In each round every case is sent to every target for one block, in
-//! random order, on the same schedule; what the machine does beside it then hits all of them
-//! alike. The difference of two distributions is the difference of their quantiles, with an
-//! interval from drawing whole rounds anew ([`resample`]);
-//! two lanes are said to differ only where exchanging their names says so, too ([`relabel`]). The first target is loaded once more
-//! under the name `control`: what is found between it and itself is what this machine cannot tell
-//! from nothing.
+//! A comparison consists of rounds. In each round every case is sent to every target for one block,
+//! in random order and on the same schedule, so that other work on the machine affects all targets
+//! alike. The difference of two distributions is the difference of their quantiles, with a
+//! confidence interval from resampling whole rounds ([`bootstrap`]). Two lanes are reported as
+//! different only if a permutation test agrees ([`permutation`]). The first target is also loaded
+//! under the name `control`: the differences between it and itself show the detection limit of this
+//! machine.
 //!
-//! A first round warms up and is not counted. What it does not know: whether targets share a
-//! cache that one warms for the other.
+//! The first round warms up and is not counted. A comparison cannot detect that targets share a
+//! cache which one of them warms for the others.
 
 mod assemble;
+pub mod bootstrap;
 mod figures;
 mod gate;
 mod machine;
+pub mod permutation;
 mod process;
-pub mod relabel;
-pub mod resample;
 mod rounds;
 mod table;
 
 pub use self::figures::{
-    Audit, CaseFigures, Comparison, Detectable, Difference, Judged, LaneFigures, ProcessFigures,
-    Quantiles, Used,
+    Audit, CaseFigures, Comparison, Detectable, Difference, GateResult, LaneFigures, LaneUsage,
+    ProcessFigures, Quantiles,
 };
 pub use self::gate::{Gate, Verdict};
 pub use self::machine::Machine;
@@ -38,81 +38,91 @@ use crate::client::{Http, Target, Trust};
 use crate::run::Error;
 use crate::schedule::Load;
 
-/// The fewest rounds that an interval can be drawn from.
+/// Minimum number of rounds for a confidence interval.
 pub const ROUNDS_MIN: usize = 8;
 
-/// All that a comparison is made of.
+/// The description of a comparison.
 #[derive(Clone, Debug)]
 pub struct Plan {
     /// The target that the others are compared with.
-    pub baseline: Named,
-    /// The others.
-    pub others: Vec<Named>,
-    /// What is sent; each is compared by itself.
+    pub baseline: NamedTarget,
+    /// The targets to compare with the baseline.
+    pub others: Vec<NamedTarget>,
+    /// The kinds of requests to send; each is compared separately.
     pub cases: Vec<Case>,
-    /// The version spoken.
+    /// The HTTP version of the requests.
     pub http: Http,
-    /// Authorities for `https` targets.
+    /// Certificate authorities; required for `https` targets.
     pub trust: Option<Trust>,
-    /// Hosts besides this machine that the caller may load.
+    /// A host that may be loaded although it is not this machine.
     pub permitted_host: Option<String>,
-    /// When requests are sent in a block; its seed counts from the plan's, a round at a time.
+    /// When requests are sent within a block. Its seed is replaced by the plan's seed plus the
+    /// round's number.
     pub load: Load,
-    /// How long one target is loaded at a stretch.
+    /// How long one target is loaded before the next.
     pub block: Duration,
-    /// Left between two blocks, and counted to the first of them: for work that a target does
-    /// after it has answered.
+    /// Pause after each block, whose resource use counts towards the block: for work that a target
+    /// does after it has responded.
     pub settle: Duration,
     /// How often every target is loaded; at least [`ROUNDS_MIN`].
     pub rounds: usize,
-    /// Of the order, the gaps, and the intervals.
+    /// Seed of the order, the gaps and the statistics.
     pub seed: u64,
-    /// From a request's intended start to its last byte.
+    /// Time allowed from a request's intended start to the last byte of its response.
     pub timeout: Duration,
-    /// Whether the baseline is compared with itself, too.
+    /// Whether to compare the baseline with itself, too.
     pub with_control: bool,
-    /// Whose CPU time, page faults and memory are wanted.
+    /// The processes whose CPU time, page faults and memory to report.
     pub processes: Vec<Process>,
-    /// What makes the comparison fail.
+    /// The conditions under which the comparison fails.
     pub gates: Vec<Gate>,
 }
 
-/// A target with a name for the tables.
+/// A target and its name in the tables.
 #[derive(Clone, Debug)]
-pub struct Named {
-    /// The name.
+pub struct NamedTarget {
+    /// The name in tables and reports.
     pub name: String,
-    /// The target.
+    /// The target to load.
     pub target: Target,
 }
 
 /// One kind of request.
 #[derive(Clone, Debug)]
 pub struct Case {
-    /// The name.
+    /// The name in tables and reports.
     pub name: String,
-    /// Its method.
+    /// The request method.
     pub method: Method,
-    /// Its header fields.
+    /// The request header fields.
     pub headers: HeaderMap,
-    /// Its body.
+    /// The request body.
     pub body: Bytes,
 }
 
-/// Compares until it is done or `stop` resolves; rounds that are whole by then count. `progress`
-/// is told the blocks done and all there are.
+/// How far a comparison has got.
+#[derive(Clone, Copy, Debug)]
+pub struct Progress {
+    /// Number of finished blocks.
+    pub finished: u64,
+    /// Number of blocks in all, including the warm-up.
+    pub blocks: u64,
+}
+
+/// Runs `plan` until it is complete or `stop` resolves. Rounds that are complete by then count.
+/// `progress` is called after every block.
 ///
 /// # Errors
-/// When a target is down at the beginning, or nothing could be tried. One that goes down later is
-/// in the comparison's `failure`.
+/// When a target is down at the beginning, or no request could be attempted. If a target goes down
+/// later, the comparison contains it as its `failure`.
 pub async fn compare(
     plan: &Plan,
     stop: impl Future<Output = ()>,
-    progress: impl Fn(usize, usize),
+    progress: impl Fn(Progress),
 ) -> Result<Comparison, Error> {
     let before = Machine::now();
-    let seen = rounds::load(plan, stop, progress).await?;
-    Ok(assemble::comparison(plan, seen, before))
+    let measurements = rounds::load(plan, stop, progress).await?;
+    Ok(assemble::comparison(plan, measurements, before))
 }
 
 #[cfg(test)]

@@ -1,8 +1,7 @@
-//! What a local process used, read from `/proc` (Linux, proc(5)).
+//! The resource use of a local process, read from `/proc` (Linux, proc(5)).
 //!
-//! CPU time is the sum over the threads of what the scheduler counted, in nanoseconds: the
-//! process's own figure comes in ticks of 10 ms. A thread that ended between two readings takes
-//! its time with it.
+//! CPU time is the sum of the scheduler's nanoseconds over all threads, because the process's own
+//! figure has a resolution of 10 ms. The time of a thread that ended between two readings is lost.
 
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
@@ -10,19 +9,19 @@ use std::{fs, io};
 
 use serde::Serialize;
 
-/// A process to watch.
+/// A process to observe; `FromStr` parses `NAME=PID`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Process {
-    /// What it is called in the tables.
+    /// The name in the tables.
     pub name: String,
-    /// Its id.
+    /// The process id.
     pub pid: u32,
 }
 
-/// What a process used since it began.
+/// The resources that a process has used since it started.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Usage {
-    /// On a CPU, in nanoseconds.
+    /// CPU time in nanoseconds.
     pub cpu_ns: u64,
     /// Page faults served from memory.
     pub minor_faults: u64,
@@ -33,9 +32,9 @@ pub struct Usage {
 /// The memory of a process, in bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct Memory {
-    /// Resident now.
+    /// Resident memory now.
     pub resident_bytes: u64,
-    /// The most that was resident since it began.
+    /// Peak resident memory since the process started.
     pub peak_bytes: u64,
 }
 
@@ -57,10 +56,10 @@ impl FromStr for Process {
 }
 
 impl Process {
-    /// What it used so far.
+    /// Reads the resources used so far.
     ///
     /// # Errors
-    /// When there is no such process, or its files may not be read.
+    /// When there is no such process, or its files cannot be read.
     pub fn usage(&self) -> io::Result<Usage> {
         let folder = self.folder();
         let (minor_faults, major_faults) = read(&folder.join("stat"), faults)?;
@@ -68,7 +67,9 @@ impl Process {
         for thread in fs::read_dir(folder.join("task"))? {
             let path = thread?.path().join("schedstat");
             // A thread may end while the list is read.
-            cpu_ns += read(&path, on_cpu).unwrap_or_default();
+            if let Ok(thread_ns) = read(&path, on_cpu) {
+                cpu_ns += thread_ns;
+            }
         }
         Ok(Usage {
             cpu_ns,
@@ -77,10 +78,10 @@ impl Process {
         })
     }
 
-    /// Its memory.
+    /// Reads the memory in use.
     ///
     /// # Errors
-    /// As [`Process::usage`].
+    /// When there is no such process, or its files cannot be read.
     pub fn memory(&self) -> io::Result<Memory> {
         read(&self.folder().join("status"), memory)
     }
@@ -91,7 +92,7 @@ impl Process {
 }
 
 impl Usage {
-    /// What was used from `earlier` to this.
+    /// The difference to an earlier reading.
     #[must_use]
     pub fn since(self, earlier: Self) -> Self {
         Self {
@@ -101,7 +102,7 @@ impl Usage {
         }
     }
 
-    /// Both together.
+    /// The sum of two differences.
     #[must_use]
     pub fn plus(self, other: Self) -> Self {
         Self {
@@ -118,8 +119,8 @@ fn read<T>(path: &Path, parse: fn(&str) -> Option<T>) -> io::Result<T> {
     parse(&text).ok_or_else(broken)
 }
 
-/// Minor and major faults: fields 10 and 12 of `stat`, counted after the name, which may hold
-/// blanks and brackets.
+/// Minor and major faults: fields 10 and 12 of `stat`. They are counted from the end of the name,
+/// which may contain spaces and parentheses.
 fn faults(stat: &str) -> Option<(u64, u64)> {
     let (_, after_name) = stat.rsplit_once(')')?;
     let mut fields = after_name.split_ascii_whitespace().skip(7);
@@ -148,7 +149,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn fields_are_found_behind_a_name_with_brackets() {
+    fn fields_are_found_behind_a_name_with_parentheses() {
         let stat = "14518 (a) b) R 14514 14514 5655 0 -1 4194304 105 0 7 0 20 3 0 0 20 0 1";
         assert_eq!(faults(stat), Some((105, 7)));
         assert_eq!(faults("1 (x) R 1"), None);
@@ -163,13 +164,13 @@ mod tests {
     }
 
     #[test]
-    fn work_done_shows_in_this_process_and_a_missing_one_is_an_error() {
+    fn work_shows_in_the_usage_of_this_process_and_a_missing_process_is_an_error() {
         let this = Process {
             name: "this".to_owned(),
             pid: std::process::id(),
         };
         let before = this.usage().unwrap();
-        // Until it shows: the scheduler updates its figure at a tick or a switch.
+        // The scheduler updates its figure only at a tick or a context switch.
         let mut used = Usage::default();
         while used.cpu_ns == 0 || used.minor_faults == 0 {
             std::hint::black_box(vec![1_u8; 1 << 20]);
@@ -185,7 +186,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_and_a_pid_are_read() {
+    fn a_name_and_a_pid_are_parsed() {
         let expect = Process {
             name: "proxy".to_owned(),
             pid: 12,

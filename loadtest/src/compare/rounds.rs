@@ -1,4 +1,4 @@
-//! The rounds of a comparison: every case to every lane, in random order, and what was seen.
+//! The rounds of a comparison: every case is sent to every lane, in random order.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -7,17 +7,18 @@ use rand::SeedableRng as _;
 use rand::rngs::SmallRng;
 use rand::seq::SliceRandom as _;
 
-use super::{Case, Named, Plan, Process, Usage};
-use crate::client::Template;
-use crate::micros::Micros;
+use super::{Case, NamedTarget, Plan, Process, Progress, Usage};
+use crate::client::PreparedRequest;
+use crate::histogram::DurationHistogram;
 use crate::report::{Recorder, Samples};
-use crate::run::{self, Error, Lane, LaneLoad, Requests};
+use crate::run::{self, Error, Lane, LoadSpec, Requests};
 use crate::schedule::Load;
+use crate::units;
 
-/// The name of the baseline's second lane.
+/// The name of the lane that loads the baseline a second time.
 const CONTROL: &str = "control";
 
-/// One target under one name, loaded in turns with the others.
+/// A lane's name and target. The baseline and the control are two lanes with one target.
 #[derive(Clone, Debug)]
 pub(super) struct LaneId {
     pub(super) name: String,
@@ -25,133 +26,133 @@ pub(super) struct LaneId {
     pub(super) is_control: bool,
 }
 
-/// What the whole comparison saw.
-pub(super) struct Seen {
-    /// The baseline first.
+/// The measurements of a comparison.
+pub(super) struct Measurements {
+    /// The lanes, the baseline first.
     pub(super) lanes: Vec<LaneId>,
-    /// By case, by lane.
+    /// One cell for each case and lane, indexed by case and then by lane.
     pub(super) cells: Vec<Vec<Cell>>,
-    /// Rounds that are in the cells.
+    /// Number of rounds that the cells contain.
     pub(super) rounds: usize,
-    /// Why it ended early.
+    /// The reason why the comparison ended early.
     pub(super) failure: Option<String>,
 }
 
-/// One case on one lane.
+/// The measurements of one case on one lane.
 #[derive(Default)]
 pub(super) struct Cell {
-    /// One a round.
+    /// The samples of each round.
     pub(super) blocks: Vec<Samples>,
     pub(super) requests: u64,
     pub(super) statuses: BTreeMap<u16, u64>,
     pub(super) errors: BTreeMap<&'static str, u64>,
     pub(super) first_error: Option<String>,
-    pub(super) lag: Micros,
-    /// One a process; `None` once it could not be read.
+    pub(super) lag: DurationHistogram,
+    /// Resource use of each process; `None` once a reading has failed.
     pub(super) used: Vec<Option<Usage>>,
 }
 
-/// One block, until its round is whole.
-struct Block {
+/// One case to be sent to one lane in every round.
+struct Turn {
     case: usize,
     lane: usize,
+    requests: Requests,
+}
+
+/// The measurements of one block.
+struct Block {
     recorder: Recorder,
     used: Vec<Option<Usage>>,
 }
 
-/// Where and what one block is.
-struct Turn<'a> {
-    requests: &'a Requests,
-    /// The same for all of a round, and so the same schedule; another one in the next.
-    seed: u64,
-}
-
-/// Runs all rounds, or those until `stop` resolves or a target goes down.
+/// Runs all rounds, or as many as are complete when `stop` resolves or a target goes down.
 pub(super) async fn load(
     plan: &Plan,
     stop: impl Future<Output = ()>,
-    progress: impl Fn(usize, usize),
-) -> Result<Seen, Error> {
-    let control = Named {
+    progress: impl Fn(Progress),
+) -> Result<Measurements, Error> {
+    let control = NamedTarget {
         name: CONTROL.to_owned(),
         target: plan.baseline.target.clone(),
     };
-    let control = plan.with_control.then_some(&control);
-    let named = [&plan.baseline].into_iter().chain(&plan.others);
-    let named: Vec<&Named> = named.chain(control).collect();
+    let targets: Vec<&NamedTarget> = [&plan.baseline]
+        .into_iter()
+        .chain(&plan.others)
+        .chain(plan.with_control.then_some(&control))
+        .collect();
     let mut lanes = Vec::new();
-    for named in &named {
+    for named in &targets {
         let (trust, host) = (plan.trust.as_ref(), plan.permitted_host.as_deref());
         lanes.push(Lane::open(&named.target, plan.http, trust, host, plan.timeout).await?);
     }
     let mut turns = Vec::new();
-    for (case_index, case) in plan.cases.iter().enumerate() {
-        for (lane_index, named) in named.iter().enumerate() {
-            turns.push((case_index, lane_index, requests(plan, case, named)?));
+    for (case, request) in plan.cases.iter().enumerate() {
+        for (lane, named) in targets.iter().enumerate() {
+            turns.push(Turn {
+                case,
+                lane,
+                requests: requests(plan, request, named)?,
+            });
         }
     }
-    let mut seen = Seen::new(plan, &named);
+    let mut measurements = Measurements::new(plan, &targets);
     let mut rng = SmallRng::seed_from_u64(plan.seed);
     let mut stop = std::pin::pin!(stop);
     for round in 0..=plan.rounds {
         turns.shuffle(&mut rng);
         let mut blocks = Vec::new();
-        for (case, index, requests) in &turns {
-            let Some(lane) = lanes.get_mut(*index) else {
-                continue;
+        for turn in &turns {
+            let lane = lanes.get_mut(turn.lane).expect(LANE_EXISTS);
+            let block = match block(plan, lane, turn, round, &mut stop).await? {
+                Some(block) => block,
+                None => {
+                    let reason = format!("stopped in round {round} of {}", plan.rounds);
+                    measurements.failure = Some(reason);
+                    return Ok(measurements);
+                }
             };
-            let seed = plan
-                .seed
-                .wrapping_add(u64::try_from(round).unwrap_or_default());
-            let turn = Turn { requests, seed };
-            let block = block(plan, lane, turn, &mut stop).await?;
-            seen.failure = match &block {
-                None => Some(format!("stopped in round {round} of {}", plan.rounds)),
-                Some((recorder, _)) => failure(recorder).map(|reason| {
-                    let name = seen.lanes.get(*index).map_or("", |lane| lane.name.as_str());
-                    format!("no request to `{name}` succeeded in round {round}: {reason}")
-                }),
-            };
-            let (None, Some((recorder, used))) = (&seen.failure, block) else {
-                return Ok(seen);
-            };
-            blocks.push(Block {
-                case: *case,
-                lane: *index,
-                recorder,
-                used,
+            if let Some(reason) = failure(&block.recorder) {
+                let name = &measurements.lanes.get(turn.lane).expect(LANE_EXISTS).name;
+                measurements.failure = Some(format!(
+                    "no request to `{name}` succeeded in round {round}: {reason}"
+                ));
+                return Ok(measurements);
+            }
+            blocks.push(block);
+            progress(Progress {
+                finished: units::count(turns.len() * round + blocks.len()),
+                blocks: units::count(turns.len() * (plan.rounds + 1)),
             });
-            progress(
-                turns.len() * round + blocks.len(),
-                turns.len() * (plan.rounds + 1),
-            );
         }
-        // The first one warmed up.
+        // The first round warms up.
         if round > 0 {
-            seen.add(blocks);
+            measurements.add(&turns, blocks);
         }
     }
-    Ok(seen)
+    Ok(measurements)
 }
 
-fn requests(plan: &Plan, case: &Case, named: &Named) -> Result<Requests, Error> {
+const LANE_EXISTS: &str = "turns are made from the same list of targets as the lanes";
+
+fn requests(plan: &Plan, case: &Case, named: &NamedTarget) -> Result<Requests, Error> {
     let Case {
         method,
         headers,
         body,
         ..
     } = case.clone();
-    let template = Template::new(&named.target, plan.http, method, headers, body);
-    Ok(Requests::same(template.map_err(Error::Request)?))
+    let request = PreparedRequest::new(&named.target, plan.http, method, headers, body);
+    Ok(Requests::repeat(request.map_err(Error::Request)?))
 }
 
-/// One block; `None` where it was stopped.
+/// Sends one block. Returns `None` if it was stopped.
 async fn block(
     plan: &Plan,
     lane: &mut Lane,
-    turn: Turn<'_>,
+    turn: &Turn,
+    round: usize,
     stop: impl Future<Output = ()>,
-) -> Result<Option<(Recorder, Vec<Option<Usage>>)>, Error> {
+) -> Result<Option<Block>, Error> {
     let usages = || {
         plan.processes
             .iter()
@@ -160,11 +161,12 @@ async fn block(
     let before: Vec<Option<Usage>> = usages().collect();
     let mut load = plan.load;
     if let Load::Open { seed, .. } = &mut load {
-        *seed = turn.seed;
+        // All blocks of a round have the same schedule.
+        *seed = plan.seed.wrapping_add(units::count(round));
     }
-    let load = LaneLoad {
+    let load = LoadSpec {
         requests: turn.requests.clone(),
-        when: run::when(load, plan.block),
+        pacing: run::pacing(load, plan.block),
         timeout: plan.timeout,
         recorder: Recorder {
             samples: Some(Samples::default()),
@@ -172,8 +174,8 @@ async fn block(
         },
         check: None,
     };
-    let loaded = lane.load(load, stop, |_, _| ()).await?;
-    if loaded.stopped_after.is_some() {
+    let outcome = lane.load(load, stop, |_, _| ()).await?;
+    if outcome.stopped_after.is_some() {
         return Ok(None);
     }
     if plan.settle > Duration::ZERO {
@@ -182,10 +184,13 @@ async fn block(
     let used = usages()
         .zip(before)
         .map(|(after, before)| Some(after?.since(before?)));
-    Ok(Some((loaded.recorder, used.collect())))
+    Ok(Some(Block {
+        recorder: outcome.recorder,
+        used: used.collect(),
+    }))
 }
 
-/// Why a block has nothing to compare.
+/// The reason why a block has nothing to compare.
 fn failure(recorder: &Recorder) -> Option<String> {
     if recorder.finished == 0 || recorder.statuses.range(..400).next().is_some() {
         return None;
@@ -194,44 +199,38 @@ fn failure(recorder: &Recorder) -> Option<String> {
     Some(reason.unwrap_or_else(|| "every status was 400 or above".to_owned()))
 }
 
-impl Seen {
-    fn new(plan: &Plan, named: &[&Named]) -> Self {
-        let lanes = named.iter().enumerate().map(|(index, named)| LaneId {
+impl Measurements {
+    fn new(plan: &Plan, targets: &[&NamedTarget]) -> Self {
+        let lane = |(index, named): (usize, &&NamedTarget)| LaneId {
             name: named.name.clone(),
             target: named.target.to_string(),
             is_control: index > plan.others.len(),
-        });
-        let cells = || named.iter().map(|_| Cell::default()).collect();
+        };
+        let cells = || targets.iter().map(|_| Cell::default()).collect();
         Self {
-            lanes: lanes.collect(),
+            lanes: targets.iter().enumerate().map(lane).collect(),
             cells: plan.cases.iter().map(|_| cells()).collect(),
             rounds: 0,
             failure: None,
         }
     }
 
-    fn add(&mut self, blocks: Vec<Block>) {
-        for Block {
-            case,
-            lane,
-            recorder,
-            used,
-        } in blocks
-        {
-            let cell = self
-                .cells
-                .get_mut(case)
-                .and_then(|lanes| lanes.get_mut(lane));
-            if let Some(cell) = cell {
-                cell.add(recorder, used);
-            }
+    /// Adds the blocks of a complete round, which are in the order of `turns`.
+    fn add(&mut self, turns: &[Turn], blocks: Vec<Block>) {
+        for (turn, block) in turns.iter().zip(blocks) {
+            self.cells
+                .get_mut(turn.case)
+                .and_then(|lanes| lanes.get_mut(turn.lane))
+                .expect("there is a cell for every case and lane of the plan")
+                .add(block);
         }
         self.rounds += 1;
     }
 }
 
 impl Cell {
-    fn add(&mut self, recorder: Recorder, used: Vec<Option<Usage>>) {
+    fn add(&mut self, block: Block) {
+        let Block { recorder, used } = block;
         self.blocks.extend(recorder.samples);
         self.requests += recorder.finished;
         for (status, count) in recorder.statuses {
@@ -245,8 +244,9 @@ impl Cell {
         self.used = if self.used.is_empty() {
             used
         } else {
-            let pairs = self.used.iter().zip(used);
-            pairs
+            self.used
+                .iter()
+                .zip(used)
                 .map(|(sum, more)| Some(sum.as_ref()?.plus(more?)))
                 .collect()
         };

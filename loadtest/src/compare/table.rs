@@ -1,8 +1,8 @@
-//! A comparison as people read it.
+//! The table that a comparison prints as.
 
 use std::fmt;
 
-use super::resample::{Interval, QUANTILES};
+use super::bootstrap::{Interval, QUANTILES};
 use super::{Audit, CaseFigures, Comparison, Machine, Quantiles, Verdict};
 use crate::client::Http;
 use crate::report::write_load;
@@ -16,13 +16,14 @@ impl fmt::Display for Comparison {
         let (rounds, block_s) = (self.rounds, self.block_s);
         writeln!(
             f,
-            "compared     {rounds} rounds of {block_s} s a target, {http}"
+            "compared     {rounds} rounds of {block_s} s per target, {http}"
         )?;
         write_load(f, self.load)?;
         let [before, after] = self.machine;
         let load = |machine: Machine| {
-            let average = machine.load_average.map(|average| format!("{average:.1}"));
-            average.unwrap_or_else(|| "?".to_owned())
+            machine
+                .load_average
+                .map_or_else(|| "?".to_owned(), |average| format!("{average:.1}"))
         };
         writeln!(
             f,
@@ -35,20 +36,21 @@ impl fmt::Display for Comparison {
             write_case(f, case, &self.baseline)?;
         }
         write_processes(f, self)?;
-        for judged in &self.gates {
-            let verdict = match judged.verdict {
+        for result in &self.gates {
+            let verdict = match result.verdict {
                 Verdict::Passed => "passed",
                 Verdict::Undecidable => "UNDECIDABLE: the interval is wider than the threshold",
                 Verdict::Breached => "BREACHED",
             };
-            let found = judged
-                .added
-                .map_or_else(|| "too few requests".to_owned(), interval);
-            writeln!(f, "\ngate         {}", judged.gate)?;
+            let found = result.added.map_or_else(
+                || "too few requests".to_owned(),
+                |added| format!("{} us", interval(added)),
+            );
+            writeln!(f, "\ngate         {}", result.gate)?;
             writeln!(
                 f,
                 "             `{}` on `{}`: {found}: {verdict}",
-                judged.case, judged.lane
+                result.case, result.lane
             )?;
         }
         for reason in &self.degraded {
@@ -81,7 +83,8 @@ fn write_case(f: &mut fmt::Formatter<'_>, case: &CaseFigures, baseline: &str) ->
     }
     writeln!(
         f,
-        "\nadded over {baseline}, us, with what 95 % of chance leaves open (* beyond chance at all quantiles together)"
+        "\nadded to {baseline}, us [95 % confidence interval] (* significant at all quantiles \
+         together)"
     )?;
     for found in &case.differences {
         let name = if found.is_control {
@@ -95,7 +98,7 @@ fn write_case(f: &mut fmt::Formatter<'_>, case: &CaseFigures, baseline: &str) ->
         write!(
             f,
             "{:<22}{:<10}{:>10}",
-            "smallest to be shown",
+            "detection limit",
             found.metric.name(),
             ""
         )?;
@@ -109,7 +112,7 @@ fn write_case(f: &mut fmt::Formatter<'_>, case: &CaseFigures, baseline: &str) ->
 fn write_audit(f: &mut fmt::Formatter<'_>, audit: &Audit) -> fmt::Result {
     writeln!(
         f,
-        "\nheader audit of {}: x-offpath-overhead-us, and what is added beyond it",
+        "\nheader audit of {}: x-offpath-overhead-us, and the measured difference beyond it",
         audit.lane
     )?;
     write!(f, "{:<42}", "claimed")?;
@@ -139,7 +142,7 @@ fn write_processes(f: &mut fmt::Formatter<'_>, found: &Comparison) -> fmt::Resul
         for used in &process.used {
             writeln!(
                 f,
-                "             {:<22}{:<22}{:>9.1} us CPU, {:.2} page faults a request; {} from disk",
+                "             {:<22}{:<22}{:>9.1} us CPU, {:.2} page faults per request; {} from disk",
                 used.case,
                 used.lane,
                 used.cpu_us_per_request,
@@ -165,10 +168,10 @@ fn write_intervals(
     f: &mut fmt::Formatter<'_>,
     name: &str,
     metric: &str,
-    found: &Quantiles<Interval>,
+    intervals: &Quantiles<Interval>,
 ) -> fmt::Result {
     write!(f, "{name:<22}{metric:<10}")?;
-    for ((name, _), value) in QUANTILES.iter().zip(found.0) {
+    for ((name, _), value) in QUANTILES.iter().zip(intervals.0) {
         let Some(value) = value else { continue };
         let mark = if value.differs { "*" } else { "" };
         write!(f, "  {name} {}{mark}", interval(value))?;

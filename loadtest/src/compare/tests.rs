@@ -4,7 +4,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 
-use super::resample::{Interval, QUANTILES};
+use super::bootstrap::{Interval, QUANTILES};
 use super::*;
 use crate::bodies;
 use crate::report::Metric;
@@ -12,7 +12,7 @@ use crate::schedule::Arrivals;
 use crate::upstream::Server;
 
 fn plan(baseline: &str, other: &str, cases: Vec<Case>) -> Plan {
-    let named = |name: &str, url: &str| Named {
+    let named = |name: &str, url: &str| NamedTarget {
         name: name.to_owned(),
         target: url.parse().unwrap(),
     };
@@ -51,7 +51,7 @@ fn case(name: &str, body: Bytes) -> Case {
 }
 
 async fn compared(plan: &Plan) -> Comparison {
-    compare(plan, future::pending(), |_, _| ()).await.unwrap()
+    compare(plan, future::pending(), |_| ()).await.unwrap()
 }
 
 async fn start() -> Server {
@@ -60,12 +60,12 @@ async fn start() -> Server {
 
 const CLAIM: &[u8] = b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\nx-offpath-overhead-us: 40\r\n\r\n";
 
-/// Answers each request on each connection with an empty body and a claim of 40 us; as many
-/// requests as `answers`, then none.
-async fn claiming(answers: usize) -> (String, JoinSet<()>) {
+/// Answers each request with an empty body and a claimed overhead of 40 us. After `responses`
+/// requests it closes every connection.
+async fn claiming(responses: usize) -> (String, JoinSet<()>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}/", listener.local_addr().unwrap());
-    let left = std::sync::Arc::new(tokio::sync::Semaphore::new(answers));
+    let left = std::sync::Arc::new(tokio::sync::Semaphore::new(responses));
     let mut tasks = JoinSet::new();
     tasks.spawn(async move {
         let mut connections = JoinSet::new();
@@ -86,7 +86,7 @@ async fn claiming(answers: usize) -> (String, JoinSet<()>) {
     (url, tasks)
 }
 
-/// False where the connection ended instead.
+/// Reads a request head. Returns false if the connection ended instead.
 async fn read_head(socket: &mut TcpStream) -> bool {
     let mut head = Vec::new();
     while !head.ends_with(b"\r\n\r\n") {
@@ -99,7 +99,7 @@ async fn read_head(socket: &mut TcpStream) -> bool {
 }
 
 #[tokio::test]
-async fn every_case_goes_to_every_lane_equally_often_and_a_delay_is_what_is_added() {
+async fn every_case_is_sent_to_every_lane_equally_often_and_a_delay_shows_as_added_latency() {
     let server = start().await;
     let (direct, proxy) = (server.url("/echo"), server.url("/echo?delay-us=50000"));
     let cases = vec![
@@ -112,7 +112,7 @@ async fn every_case_goes_to_every_lane_equally_often_and_a_delay_is_what_is_adde
         assert_eq!(case.request_bytes, bytes);
         let names: Vec<&str> = case.lanes.iter().map(|lane| lane.name.as_str()).collect();
         assert_eq!(names, ["direct", "proxy", "control"]);
-        // The warm-up's requests are not among them.
+        // The requests of the warm-up do not count.
         assert!(
             case.lanes
                 .iter()
@@ -140,7 +140,7 @@ async fn every_case_goes_to_every_lane_equally_often_and_a_delay_is_what_is_adde
 }
 
 #[tokio::test]
-async fn a_claim_is_held_against_the_difference_of_the_heads() {
+async fn a_claimed_overhead_is_compared_with_the_difference_of_the_heads() {
     let server = start().await;
     let (proxy, _tasks) = claiming(usize::MAX >> 4).await;
     let found = compared(&plan(
@@ -165,9 +165,9 @@ async fn a_claim_is_held_against_the_difference_of_the_heads() {
 }
 
 #[tokio::test]
-async fn a_target_that_goes_down_ends_the_comparison_and_keeps_what_was_measured() {
+async fn a_target_that_goes_down_ends_the_comparison_and_the_measurements_are_kept() {
     let server = start().await;
-    // Enough for the warm-up and ROUNDS_MIN + 1 rounds of 10 requests.
+    // These are enough for the warm-up and ROUNDS_MIN + 1 rounds of 10 requests.
     let (proxy, _tasks) = claiming(10 * (ROUNDS_MIN + 2)).await;
     let mut plan = plan(
         &server.url("/echo"),
@@ -190,19 +190,15 @@ async fn a_target_that_goes_down_ends_the_comparison_and_keeps_what_was_measured
         .parse()
         .unwrap();
     drop(down);
-    let error = compare(&plan, future::pending(), |_, _| ())
-        .await
-        .unwrap_err();
+    let error = compare(&plan, future::pending(), |_| ()).await.unwrap_err();
     assert!(matches!(error, Error::Down(_)), "{error}");
     plan.baseline.target = "http://192.0.2.1/".parse().unwrap();
-    let error = compare(&plan, future::pending(), |_, _| ())
-        .await
-        .unwrap_err();
+    let error = compare(&plan, future::pending(), |_| ()).await.unwrap_err();
     assert!(matches!(error, Error::Refused(_)), "{error}");
 }
 
 #[tokio::test]
-async fn a_closed_loop_is_compared_where_it_is_asked_for() {
+async fn a_closed_loop_can_be_compared() {
     let server = start().await;
     let (direct, slow) = (server.url("/echo"), server.url("/echo?delay-us=20000"));
     let mut plan = plan(&direct, &slow, vec![case("one", Bytes::from("1"))]);
@@ -210,7 +206,7 @@ async fn a_closed_loop_is_compared_where_it_is_asked_for() {
     plan.block = Duration::from_millis(50);
     let found = compared(&plan).await;
     let requests = |lane: usize| found.cases[0].lanes[lane].requests;
-    // One at a time, 20 ms each, begun within 50 ms.
+    // One request at a time takes 20 ms and must begin within the block of 50 ms.
     assert!(requests(1) <= 3 * ROUNDS_MIN as u64, "{found}");
     assert!(
         requests(1) >= ROUNDS_MIN as u64 && requests(0) > requests(1),
@@ -252,7 +248,7 @@ async fn streams_processes_and_gates_have_their_rows() {
     let verdicts: Vec<_> = found
         .gates
         .iter()
-        .map(|judged| (judged.lane.as_str(), judged.verdict))
+        .map(|result| (result.lane.as_str(), result.verdict))
         .collect();
     assert_eq!(
         verdicts,
@@ -271,7 +267,7 @@ async fn streams_processes_and_gates_have_their_rows() {
     let table = found.to_string();
     for part in [
         "control (A/A)",
-        "smallest to be shown",
+        "detection limit",
         "(1 bytes)",
         "cannot be read",
         "UNDECIDABLE",

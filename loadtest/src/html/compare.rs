@@ -1,37 +1,39 @@
-//! The page of a comparison.
+//! The HTML page of a comparison.
 
 use super::Page;
 use super::plot::{Axis, Plot, Point, Series};
 use super::scale::{Scale, Unit};
-use crate::compare::resample::QUANTILES;
+use crate::compare::bootstrap::QUANTILES;
 use crate::compare::{CaseFigures, Comparison, Difference};
 use crate::report::Metric;
 
-/// The page of one comparison.
+/// Renders a comparison as an HTML page.
 #[must_use]
-pub fn comparison(found: &Comparison) -> String {
-    let others = found.cases.first().map_or(&[][..], |case| &case.lanes);
-    let names: Vec<&str> = others
-        .iter()
-        .skip(1)
+pub fn comparison(comparison: &Comparison) -> String {
+    let names: Vec<&str> = comparison
+        .cases
+        .first()
+        .into_iter()
+        .flat_map(|case| case.lanes.iter().skip(1))
         .map(|lane| lane.name.as_str())
         .collect();
-    let mut page = Page::new(format!("{} over {}", names.join(", "), found.baseline));
-    for reason in &found.degraded {
+    let title = format!("{} compared with {}", names.join(", "), comparison.baseline);
+    let mut page = Page::new(title);
+    for reason in &comparison.degraded {
         page.note(format!("Degraded: {reason}."));
     }
     for quantile in ["p50", "p99"] {
-        page.plot(&over_size(found, quantile));
+        page.plot(&over_size(comparison, quantile));
     }
-    for case in &found.cases {
+    for case in &comparison.cases {
         page.heading(format!("{} ({} bytes)", case.name, case.request_bytes));
         for metric in [Metric::Latency, Metric::Ttft, Metric::Itl] {
             page.plot(&added(case, metric));
             page.plot(&curves(case, metric));
         }
     }
-    page.heading("In figures");
-    page.text(found);
+    page.heading("Figures");
+    page.text(comparison);
     page.to_string()
 }
 
@@ -43,18 +45,22 @@ fn added_axis() -> Axis {
     }
 }
 
-/// What each lane adds at one quantile, by the size of the request; streams are left to their own
-/// plots.
-fn over_size(found: &Comparison, quantile: &str) -> Plot {
+/// The latency that each lane adds at one quantile, by request size. Streams are not included.
+fn over_size(comparison: &Comparison, quantile: &str) -> Plot {
     let index = QUANTILES.iter().position(|(name, _)| *name == quantile);
     let mut lanes: Vec<Series> = Vec::new();
-    for case in found.cases.iter().filter(|case| case.request_bytes > 0) {
+    for case in comparison
+        .cases
+        .iter()
+        .filter(|case| case.request_bytes > 0)
+    {
         for difference in latencies(case) {
             let added = index.and_then(|index| difference.added.0.get(index).copied().flatten());
             let Some(added) = added else { continue };
-            let size = u32::try_from(case.request_bytes).unwrap_or(u32::MAX);
+
             let point = Point {
-                x: f64::from(size),
+                #[expect(clippy::cast_precision_loss, reason = "exact to 2^53 bytes")]
+                x: case.request_bytes as f64,
                 y: added.us,
                 interval: Some((added.low, added.high)),
             };
@@ -71,15 +77,15 @@ fn over_size(found: &Comparison, quantile: &str) -> Plot {
     for lane in &mut lanes {
         lane.points.sort_by(|a, b| a.x.total_cmp(&b.x));
     }
-    // One size is no curve.
+    // A curve needs at least two sizes.
     lanes.retain(|lane| lane.points.len() > 1);
     Plot {
         title: format!(
-            "Added latency over {}, {quantile}, by body size",
-            found.baseline
+            "Latency added to {}, {quantile}, by request size",
+            comparison.baseline
         ),
         x: Axis {
-            label: "bytes of the request's body",
+            label: "request body, bytes",
             unit: Unit::Bytes,
             scale: Scale::Log,
         },
@@ -94,17 +100,14 @@ fn latencies(case: &CaseFigures) -> impl Iterator<Item = &Difference> {
         .lanes
         .iter()
         .any(|lane| lane.us.contains_key(&Metric::Ttft));
-    let differences = case.differences.iter();
-    differences.filter(move |found| !is_stream && found.metric == Metric::Latency)
+    case.differences
+        .iter()
+        .filter(move |found| !is_stream && found.metric == Metric::Latency)
 }
 
-/// What each lane adds, quantile by quantile.
+/// The difference of each lane at each quantile.
 fn added(case: &CaseFigures, metric: Metric) -> Plot {
-    let of = case
-        .differences
-        .iter()
-        .filter(|found| found.metric == metric);
-    let series = of.map(|found| Series {
+    let series = |found: &Difference| Series {
         name: found.lane.clone(),
         colour: colour(case, &found.lane),
         points: QUANTILES
@@ -119,12 +122,17 @@ fn added(case: &CaseFigures, metric: Metric) -> Plot {
                 })
             })
             .collect(),
-    });
+    };
     Plot {
-        title: format!("Added {}, with 95 % intervals", metric.name()),
+        title: format!("Added {}, with 95 % confidence intervals", metric.name()),
         x: percentile_axis(),
         y: added_axis(),
-        series: series.collect(),
+        series: case
+            .differences
+            .iter()
+            .filter(|found| found.metric == metric)
+            .map(series)
+            .collect(),
         marks: Vec::new(),
     }
 }
@@ -132,13 +140,14 @@ fn added(case: &CaseFigures, metric: Metric) -> Plot {
 fn curves(case: &CaseFigures, metric: Metric) -> Plot {
     let series = case.lanes.iter().filter_map(|lane| {
         let us = lane.us.get(&metric)?;
-        let points = QUANTILES.iter().zip(us.0);
-        let points =
-            points.filter_map(|((_, quantile), us)| Some(Point::new(*quantile, us?.max(1.0))));
         Some(Series {
             name: lane.name.clone(),
             colour: colour(case, &lane.name),
-            points: points.collect(),
+            points: QUANTILES
+                .iter()
+                .zip(us.0)
+                .filter_map(|((_, quantile), us)| Some(Point::new(*quantile, us?.max(1.0))))
+                .collect(),
         })
     });
     Plot {
@@ -155,8 +164,10 @@ fn curves(case: &CaseFigures, metric: Metric) -> Plot {
 }
 
 fn colour(case: &CaseFigures, lane: &str) -> usize {
-    let mut lanes = case.lanes.iter();
-    lanes.position(|found| found.name == lane).unwrap_or(0)
+    case.lanes
+        .iter()
+        .position(|found| found.name == lane)
+        .expect("every plotted lane is a lane of its case")
 }
 
 fn percentile_axis() -> Axis {

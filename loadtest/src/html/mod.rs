@@ -1,7 +1,7 @@
-//! One page that holds all it needs: styles and plots are in it, nothing is loaded from anywhere.
+//! Self-contained HTML pages: styles and plots are inline, and nothing is loaded from elsewhere.
 //!
-//! Plots are SVG, drawn here; each point tells its values where the pointer rests on it. Works
-//! without scripts, in print, and on dark screens.
+//! Plots are SVG; hovering over a point shows its values. The pages work without scripts, in print,
+//! and with a dark colour scheme.
 
 mod compare;
 mod plot;
@@ -11,21 +11,21 @@ mod scale;
 pub use self::compare::comparison;
 pub use self::run::{summary, sweep};
 
-use std::fmt::{self, Display};
+use std::fmt::{self, Display, Write as _};
 
 const STYLE: &str = include_str!("style.css");
 
-/// A page under a title.
+/// A page with a title and a sequence of elements.
 struct Page {
     title: String,
-    parts: Vec<Part>,
+    elements: Vec<Element>,
 }
 
-enum Part {
+enum Element {
     Heading(String),
-    /// A plot, or anything else that is markup already.
+    /// Markup that needs no escaping, such as a plot.
     Markup(String),
-    /// What the command prints for people.
+    /// Preformatted text, such as the tables that a command prints.
     Text(String),
     Note(String),
 }
@@ -34,27 +34,27 @@ impl Page {
     fn new(title: impl Into<String>) -> Self {
         Self {
             title: title.into(),
-            parts: Vec::new(),
+            elements: Vec::new(),
         }
     }
 
     fn heading(&mut self, text: impl Into<String>) {
-        self.parts.push(Part::Heading(text.into()));
+        self.elements.push(Element::Heading(text.into()));
     }
 
-    /// A plot; one without points is left out.
+    /// Adds a plot, unless it has no points.
     fn plot(&mut self, plot: &plot::Plot) {
         if plot.has_points() {
-            self.parts.push(Part::Markup(plot.to_string()));
+            self.elements.push(Element::Markup(plot.to_string()));
         }
     }
 
     fn text(&mut self, text: impl Display) {
-        self.parts.push(Part::Text(text.to_string()));
+        self.elements.push(Element::Text(text.to_string()));
     }
 
     fn note(&mut self, text: impl Into<String>) {
-        self.parts.push(Part::Note(text.into()));
+        self.elements.push(Element::Note(text.into()));
     }
 }
 
@@ -67,30 +67,31 @@ impl Display for Page {
              <meta name=\"viewport\" content=\"width=device-width\"><title>{title}</title>\n\
              <style>\n{STYLE}</style></head>\n<body><h1>{title}</h1>\n"
         )?;
-        for part in &self.parts {
-            match part {
-                Part::Heading(text) => writeln!(f, "<h2>{}</h2>", Escaped(text))?,
-                Part::Markup(markup) => writeln!(f, "<figure>{markup}</figure>")?,
-                Part::Text(text) => writeln!(f, "<pre>{}</pre>", Escaped(text))?,
-                Part::Note(text) => writeln!(f, "<p class=\"note\">{}</p>", Escaped(text))?,
+        for element in &self.elements {
+            match element {
+                Element::Heading(text) => writeln!(f, "<h2>{}</h2>", Escaped(text))?,
+                Element::Markup(markup) => writeln!(f, "<figure>{markup}</figure>")?,
+                Element::Text(text) => writeln!(f, "<pre>{}</pre>", Escaped(text))?,
+                Element::Note(text) => writeln!(f, "<p class=\"note\">{}</p>", Escaped(text))?,
             }
         }
         writeln!(f, "</body></html>")
     }
 }
 
-/// Text as HTML and XML have it, attributes included.
+/// Displays text with the characters escaped that are special in HTML and XML, including in
+/// attribute values.
 struct Escaped<'a>(&'a str);
 
 impl Display for Escaped<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (at, character) in self.0.char_indices() {
+        for character in self.0.chars() {
             match character {
                 '<' => f.write_str("&lt;")?,
                 '>' => f.write_str("&gt;")?,
                 '&' => f.write_str("&amp;")?,
                 '"' => f.write_str("&quot;")?,
-                _ => f.write_str(self.0.get(at..at + character.len_utf8()).unwrap_or(""))?,
+                _ => f.write_char(character)?,
             }
         }
         Ok(())

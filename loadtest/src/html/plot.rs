@@ -1,4 +1,4 @@
-//! A line plot as SVG: axes, a legend, error bars, and a tip on every point.
+//! Line plots in SVG with axes, a legend, error bars, and a tooltip for every point.
 
 use std::fmt;
 
@@ -11,40 +11,46 @@ const LEFT: f64 = 66.0;
 const RIGHT: f64 = 16.0;
 const TOP: f64 = 52.0;
 const BOTTOM: f64 = 44.0;
-/// How many colours there are.
+/// Number of colours in the style sheet.
 const COLOURS: usize = 8;
 
-/// A plot of lines over one axis.
+/// A plot of one or more lines.
 pub(super) struct Plot {
     pub(super) title: String,
     pub(super) x: Axis,
     pub(super) y: Axis,
     pub(super) series: Vec<Series>,
-    /// Dashed lines across, with a word.
-    pub(super) marks: Vec<(f64, String)>,
+    /// Vertical dashed lines with a label.
+    pub(super) marks: Vec<Mark>,
 }
 
-/// One of the two axes.
+/// A vertical line at a value of the x axis.
+pub(super) struct Mark {
+    pub(super) x: f64,
+    pub(super) label: String,
+}
+
+/// One axis of a plot.
 pub(super) struct Axis {
     pub(super) label: &'static str,
     pub(super) unit: Unit,
     pub(super) scale: Scale,
 }
 
-/// One line.
+/// One line of a plot.
 pub(super) struct Series {
     pub(super) name: String,
-    /// Which colour: the same for a thing in all plots of a page.
+    /// Index of the colour. One subject has the same colour in all plots of a page.
     pub(super) colour: usize,
     pub(super) points: Vec<Point>,
 }
 
-/// One point.
+/// One point of a line.
 #[derive(Clone, Copy)]
 pub(super) struct Point {
     pub(super) x: f64,
     pub(super) y: f64,
-    /// What chance leaves open.
+    /// The low and the high end of the confidence interval.
     pub(super) interval: Option<(f64, f64)>,
 }
 
@@ -70,8 +76,8 @@ impl Plot {
 
 impl fmt::Display for Plot {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let marks = self.marks.iter().map(|(at, _)| *at);
-        let xs = Range::of(
+        let marks = self.marks.iter().map(|mark| mark.x);
+        let xs = Range::covering(
             self.x.scale,
             self.points().map(|point| point.x).chain(marks),
         );
@@ -79,43 +85,43 @@ impl fmt::Display for Plot {
             let (low, high) = point.interval.unwrap_or((point.y, point.y));
             [point.y, low, high]
         });
-        let (Some(xs), Some(ys)) = (xs, Range::of(self.y.scale, ys)) else {
+        let (Some(xs), Some(ys)) = (xs, Range::covering(self.y.scale, ys)) else {
             return Ok(());
         };
-        let frame = Frame { xs, ys };
+        let area = PlotArea { xs, ys };
         let title = Escaped(&self.title);
         writeln!(
             f,
             "<svg viewBox=\"0 0 {WIDTH} {HEIGHT}\" role=\"img\" aria-label=\"{title}\">\
              <text class=\"title\" x=\"{LEFT}\" y=\"18\">{title}</text>"
         )?;
-        self.write_axes(f, &frame)?;
+        self.write_axes(f, &area)?;
         self.write_legend(f)?;
-        for (at, word) in &self.marks {
-            let (x, bottom) = (frame.x(*at), HEIGHT - BOTTOM);
+        for mark in &self.marks {
+            let (x, bottom) = (area.x(mark.x), HEIGHT - BOTTOM);
             writeln!(
                 f,
                 "<line class=\"mark\" x1=\"{x:.1}\" x2=\"{x:.1}\" y1=\"{TOP}\" y2=\"{bottom}\"/>\
                  <text x=\"{:.1}\" y=\"{}\">{}</text>",
                 x + 4.0,
                 TOP + 12.0,
-                Escaped(word)
+                Escaped(&mark.label)
             )?;
         }
         for series in &self.series {
-            self.write_series(f, &frame, series)?;
+            self.write_series(f, &area, series)?;
         }
         writeln!(f, "</svg>")
     }
 }
 
-/// Values to places in the picture.
-struct Frame {
+/// Maps values to coordinates in the picture.
+struct PlotArea {
     xs: Range,
     ys: Range,
 }
 
-impl Frame {
+impl PlotArea {
     fn x(&self, value: f64) -> f64 {
         LEFT + self.xs.at(value) * (WIDTH - LEFT - RIGHT)
     }
@@ -126,10 +132,10 @@ impl Frame {
 }
 
 impl Plot {
-    fn write_axes(&self, f: &mut fmt::Formatter<'_>, frame: &Frame) -> fmt::Result {
+    fn write_axes(&self, f: &mut fmt::Formatter<'_>, area: &PlotArea) -> fmt::Result {
         let (right, bottom) = (WIDTH - RIGHT, HEIGHT - BOTTOM);
-        for tick in frame.ys.ticks() {
-            let y = frame.y(tick);
+        for tick in area.ys.ticks() {
+            let y = area.y(tick);
             let is_zero = self.y.scale == Scale::Linear && tick.abs() < 1e-9;
             let class = if is_zero { "zero" } else { "grid" };
             writeln!(
@@ -138,17 +144,17 @@ impl Plot {
                  <text class=\"tick\" x=\"{}\" y=\"{:.1}\" text-anchor=\"end\">{}</text>",
                 LEFT - 6.0,
                 y + 4.0,
-                self.y.unit.say(tick)
+                self.y.unit.format(tick)
             )?;
         }
-        for tick in frame.xs.ticks() {
-            let x = frame.x(tick);
+        for tick in area.xs.ticks() {
+            let x = area.x(tick);
             writeln!(
                 f,
                 "<line class=\"grid\" x1=\"{x:.1}\" x2=\"{x:.1}\" y1=\"{TOP}\" y2=\"{bottom}\"/>\
                  <text class=\"tick\" x=\"{x:.1}\" y=\"{}\" text-anchor=\"middle\">{}</text>",
                 bottom + 15.0,
-                self.x.unit.say(tick)
+                self.x.unit.format(tick)
             )?;
         }
         let middle = f64::midpoint(LEFT, right);
@@ -184,30 +190,30 @@ impl Plot {
     fn write_series(
         &self,
         f: &mut fmt::Formatter<'_>,
-        frame: &Frame,
+        area: &PlotArea,
         series: &Series,
     ) -> fmt::Result {
         let colour = series.colour % COLOURS;
         write!(f, "<polyline class=\"s{colour}\" points=\"")?;
         for point in &series.points {
-            write!(f, "{:.1},{:.1} ", frame.x(point.x), frame.y(point.y))?;
+            write!(f, "{:.1},{:.1} ", area.x(point.x), area.y(point.y))?;
         }
         writeln!(f, "\"/>")?;
         for point in &series.points {
-            let (x, y) = (frame.x(point.x), frame.y(point.y));
+            let (x, y) = (area.x(point.x), area.y(point.y));
             let mut tip = format!(
                 "{}: {} at {}",
                 series.name,
-                self.y.unit.say(point.y),
-                self.x.unit.say(point.x)
+                self.y.unit.format(point.y),
+                self.x.unit.format(point.x)
             );
             if let Some((low, high)) = point.interval {
-                let (top, bottom) = (frame.y(high), frame.y(low));
+                let (top, bottom) = (area.y(high), area.y(low));
                 writeln!(
                     f,
                     "<line class=\"bar s{colour}\" x1=\"{x:.1}\" x2=\"{x:.1}\" y1=\"{top:.1}\" y2=\"{bottom:.1}\"/>"
                 )?;
-                let (low, high) = (self.y.unit.say(low), self.y.unit.say(high));
+                let (low, high) = (self.y.unit.format(low), self.y.unit.format(high));
                 tip.push_str(&format!(" [{low}, {high}]"));
             }
             writeln!(

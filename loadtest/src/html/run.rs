@@ -1,12 +1,13 @@
-//! The page of a run, and of a sweep.
+//! The HTML pages of a run and of a sweep.
 
 use super::Page;
-use super::plot::{Axis, Plot, Point, Series};
+use super::plot::{Axis, Mark, Plot, Point, Series};
 use super::scale::{Scale, Unit};
+use crate::histogram::Percentiles;
 use crate::report::{Summary, Window};
 use crate::run::Sweep;
 
-/// Of these a run has at most one percentile curve each.
+/// The figures whose percentile curves are drawn.
 const CURVES: [&str; 6] = [
     "latency",
     "latency from send",
@@ -16,7 +17,7 @@ const CURVES: [&str; 6] = [
     "tpot",
 ];
 
-/// The page of one run.
+/// Renders the summary of a run as an HTML page.
 #[must_use]
 pub fn summary(summary: &Summary) -> String {
     let mut page = Page::new(format!("Load on {}", summary.target));
@@ -26,16 +27,16 @@ pub fn summary(summary: &Summary) -> String {
         .filter_map(|(colour, name)| curve(summary, name, name, colour));
     page.plot(&percentiles(curves.collect()));
     page.plot(&over_time(&summary.windows));
-    page.heading("In figures");
+    page.heading("Figures");
     page.text(summary);
     page.to_string()
 }
 
-/// The page of a sweep.
+/// Renders a sweep as an HTML page.
 #[must_use]
 pub fn sweep(sweep: &Sweep) -> String {
     let target = sweep.steps.first().map_or("", |step| step.target.as_str());
-    let mut page = Page::new(format!("Load on {target}, rate by rate"));
+    let mut page = Page::new(format!("Load on {target} at rising rates"));
     page.plot(&over_rate(sweep));
     if let Some(knee) = &sweep.knee {
         page.note(&knee.because);
@@ -74,19 +75,24 @@ fn micros(label: &'static str) -> Axis {
 }
 
 fn curve(summary: &Summary, figure: &str, name: &str, colour: usize) -> Option<Series> {
-    let mut figures = summary.figures.iter();
-    let figure = figures.find(|found| found.name == figure)?;
-    let points = figure.curve.iter().map(|(quantile, us)| at(*quantile, *us));
-    Some(Series {
-        name: name.to_owned(),
-        colour,
-        points: points.collect(),
-    })
+    let figure = summary.figures.iter().find(|found| found.name == figure)?;
+    Some(line(colour, name, &figure.curve, |(quantile, us)| {
+        Some(log_point(*quantile, *us))
+    }))
 }
 
-/// A logarithm has no place for 0.
+/// A line with a point for each item that has one.
+fn line<T>(colour: usize, name: &str, items: &[T], point: impl Fn(&T) -> Option<Point>) -> Series {
+    Series {
+        name: name.to_owned(),
+        colour,
+        points: items.iter().filter_map(point).collect(),
+    }
+}
+
+/// A point on a logarithmic axis, which has no place for 0.
 #[expect(clippy::cast_precision_loss, reason = "exact to 2^53 microseconds")]
-fn at(x: f64, us: u64) -> Point {
+fn log_point(x: f64, us: u64) -> Point {
     Point::new(x, us.max(1) as f64)
 }
 
@@ -105,18 +111,15 @@ fn percentiles(series: Vec<Series>) -> Plot {
 }
 
 fn over_time(windows: &[Window]) -> Plot {
-    let line = |colour, name: &str, of: fn(&Window) -> Option<u64>| Series {
-        name: name.to_owned(),
-        colour,
-        points: windows
-            .iter()
-            .filter_map(|window| Some(at(window.from_s, of(window)?)))
-            .collect(),
+    let line = |colour, name, us: fn(&Window) -> Option<u64>| {
+        line(colour, name, windows, |window| {
+            Some(log_point(window.from_s, us(window)?))
+        })
     };
     Plot {
         title: "Latency from the intended start, over time".to_owned(),
         x: Axis {
-            label: "from the run's begin",
+            label: "time since the start of the run",
             unit: Unit::Seconds,
             scale: Scale::Linear,
         },
@@ -131,20 +134,16 @@ fn over_time(windows: &[Window]) -> Plot {
 }
 
 fn over_rate(sweep: &Sweep) -> Plot {
-    let line = |colour, name: &str, of: fn(&crate::micros::Percentiles) -> u64| Series {
-        name: name.to_owned(),
-        colour,
-        points: sweep
-            .steps
-            .iter()
-            .filter_map(|step| Some(at(rate(step), of(step.figure("latency")?))))
-            .collect(),
+    let line = |colour, name, us: fn(&Percentiles) -> u64| {
+        line(colour, name, &sweep.steps, |step| {
+            Some(log_point(rate(step), us(step.figure("latency")?)))
+        })
     };
     let knee = sweep.knee.as_ref().and_then(|knee| knee.rate);
     Plot {
-        title: "Latency from the intended start, over the rate asked for".to_owned(),
+        title: "Latency from the intended start, by offered rate".to_owned(),
         x: Axis {
-            label: "requests per second asked for",
+            label: "offered requests per second",
             unit: Unit::PerSecond,
             scale: Scale::Linear,
         },
@@ -156,7 +155,10 @@ fn over_rate(sweep: &Sweep) -> Plot {
             line(3, "p99.9", |us| us.p999),
         ],
         marks: knee
-            .map(|rate| (rate, "knee".to_owned()))
+            .map(|x| Mark {
+                x,
+                label: "knee".to_owned(),
+            })
             .into_iter()
             .collect(),
     }

@@ -1,17 +1,17 @@
-//! From values to places on an axis, and where its ticks are.
+//! Axes: the position of values, the ticks, and the format of tick labels.
 
-/// How values lie on an axis.
+/// How values are spaced on an axis.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) enum Scale {
-    /// Evenly.
+    /// Linearly.
     Linear,
-    /// By their logarithm; values above zero.
+    /// By their logarithm; values must be above zero.
     Log,
-    /// Quantiles by how few lie above them: 0.9, 0.99 and 0.999 are equally far apart.
+    /// Quantiles by the number of nines: 0.9, 0.99 and 0.999 are equally far apart.
     Nines,
 }
 
-/// What the values are.
+/// The unit of an axis.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) enum Unit {
     Micros,
@@ -21,26 +21,28 @@ pub(super) enum Unit {
     Quantile,
 }
 
-/// A scale between the least and the greatest value on it.
+/// A scale with its minimum and maximum, in scaled units.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Range {
     scale: Scale,
     low: f64,
     high: f64,
-    /// From tick to tick on a linear axis.
+    /// The distance between ticks of a linear axis.
     step: f64,
 }
 
-/// The last quantile that has a place of its own: the maximum is drawn there.
+/// The last quantile with a position of its own. The maximum is drawn there.
 const LAST_NINE: f64 = 0.999_999;
 
 impl Range {
-    /// The range of `values`, widened to ends that read well. `None` without any.
-    pub(super) fn of(scale: Scale, values: impl Iterator<Item = f64>) -> Option<Self> {
-        let placed = values.map(|value| place(scale, value));
-        let placed: Vec<f64> = placed.filter(|value| value.is_finite()).collect();
-        let low = placed.iter().copied().reduce(f64::min)?;
-        let high = placed.iter().copied().reduce(f64::max)?;
+    /// The range that covers `values`, widened to round ends. `None` without finite values.
+    pub(super) fn covering(scale: Scale, values: impl Iterator<Item = f64>) -> Option<Self> {
+        let positions: Vec<f64> = values
+            .map(|value| position(scale, value))
+            .filter(|value| value.is_finite())
+            .collect();
+        let low = positions.iter().copied().reduce(f64::min)?;
+        let high = positions.iter().copied().reduce(f64::max)?;
         let mut step = 1.0;
         let (low, high) = match scale {
             Scale::Linear => {
@@ -60,19 +62,18 @@ impl Range {
         })
     }
 
-    /// Where a value lies, 0 to 1.
+    /// The relative position of a value, from 0 to 1.
     pub(super) fn at(self, value: f64) -> f64 {
-        let place = place(self.scale, value);
-        ((place - self.low) / (self.high - self.low)).clamp(0.0, 1.0)
+        let position = position(self.scale, value);
+        ((position - self.low) / (self.high - self.low)).clamp(0.0, 1.0)
     }
 
-    /// Values that have a tick.
+    /// The values of the ticks.
     pub(super) fn ticks(self) -> Vec<f64> {
         match self.scale {
             Scale::Linear => {
                 let count = ((self.high - self.low) / self.step).round();
-                let ticks = std::iter::successors(Some(0.0), |n| Some(n + 1.0));
-                ticks
+                std::iter::successors(Some(0.0), |n| Some(n + 1.0))
                     .take_while(|n| *n <= count)
                     .map(|n| self.low + n * self.step)
                     .collect()
@@ -83,24 +84,28 @@ impl Range {
                 } else {
                     &[1.0, 2.0, 5.0]
                 };
-                let decades = std::iter::successors(Some(self.low), |n| Some(n + 1.0));
-                let decades = decades.take_while(|decade| *decade <= self.high);
-                let ticks = decades
-                    .flat_map(|decade| between.iter().map(move |part| part * 10_f64.powf(decade)));
-                ticks.filter(|tick| tick.log10() <= self.high).collect()
+                std::iter::successors(Some(self.low), |n| Some(n + 1.0))
+                    .take_while(|decade| *decade <= self.high)
+                    .flat_map(|decade| {
+                        between
+                            .iter()
+                            .map(move |factor| factor * 10_f64.powf(decade))
+                    })
+                    .filter(|tick| tick.log10() <= self.high)
+                    .collect()
             }
             Scale::Nines => {
                 let ticks = [0.0, 0.5, 0.9, 0.99, 0.999, 0.9999, 0.99999];
                 ticks
                     .into_iter()
-                    .filter(|tick| (self.low..=self.high).contains(&place(self.scale, *tick)))
+                    .filter(|tick| (self.low..=self.high).contains(&position(self.scale, *tick)))
                     .collect()
             }
         }
     }
 }
 
-fn place(scale: Scale, value: f64) -> f64 {
+fn position(scale: Scale, value: f64) -> f64 {
     match scale {
         Scale::Linear => value,
         Scale::Log => value.max(f64::MIN_POSITIVE).log10(),
@@ -108,22 +113,22 @@ fn place(scale: Scale, value: f64) -> f64 {
     }
 }
 
-/// A step of 1, 2 or 5 times a power of ten that cuts `length` into four to ten.
+/// A step of 1, 2 or 5 times a power of ten that divides `length` into four to ten.
 fn step_of(length: f64) -> f64 {
     if length <= 0.0 {
         return 1.0;
     }
     let power = 10_f64.powf((length / 4.0).log10().floor());
     let times = length / 4.0 / power;
-    let nice = [5.0, 2.0, 1.0]
+    let factor = [5.0, 2.0]
         .into_iter()
-        .find(|nice| *nice <= times * 1.000_001);
-    nice.unwrap_or(1.0) * power
+        .find(|factor| *factor <= times * 1.000_001);
+    factor.unwrap_or(1.0) * power
 }
 
 impl Unit {
-    /// A value as a tick or a tip says it.
-    pub(super) fn say(self, value: f64) -> String {
+    /// Formats a value with its unit for a tick label or a tooltip.
+    pub(super) fn format(self, value: f64) -> String {
         match self {
             Self::Micros if value.abs() >= 1e6 => format!("{} s", short(value / 1e6)),
             Self::Micros if value.abs() >= 1e3 => format!("{} ms", short(value / 1e3)),
@@ -139,7 +144,7 @@ impl Unit {
     }
 }
 
-/// Five significant digits at most, no zeros at the end.
+/// Formats a value with at most five significant digits and without trailing zeros.
 fn short(value: f64) -> String {
     let digits = match value.abs() {
         size if size >= 1000.0 => 0,
@@ -161,7 +166,7 @@ mod tests {
 
     #[track_caller]
     fn check(scale: Scale, values: &[f64], ticks: &[f64]) {
-        let range = Range::of(scale, values.iter().copied()).unwrap();
+        let range = Range::covering(scale, values.iter().copied()).unwrap();
         let found = range.ticks();
         let close = |(found, expect): (&f64, &f64)| (found - expect).abs() < 1e-6;
         let are_equal = found.len() == ticks.len() && found.iter().zip(ticks).all(close);
@@ -172,7 +177,7 @@ mod tests {
     }
 
     #[test]
-    fn ticks_are_round_and_hold_all_values() {
+    fn ticks_are_round_and_enclose_all_values() {
         check(
             Scale::Linear,
             &[3.0, 97.0],
@@ -196,20 +201,20 @@ mod tests {
         );
         check(Scale::Nines, &[0.0, 0.5, 0.995], &[0.0, 0.5, 0.9, 0.99]);
         check(Scale::Nines, &[0.5, 0.9], &[0.5, 0.9]);
-        assert!(Range::of(Scale::Log, std::iter::empty()).is_none());
+        assert!(Range::covering(Scale::Log, std::iter::empty()).is_none());
     }
 
     #[test]
-    fn nines_are_equally_far_apart_and_the_maximum_has_a_place() {
-        let range = Range::of(Scale::Nines, [0.0, 0.9, 0.99, 0.999].into_iter()).unwrap();
+    fn nines_are_equally_far_apart_and_the_maximum_has_a_position() {
+        let range = Range::covering(Scale::Nines, [0.0, 0.9, 0.99, 0.999].into_iter()).unwrap();
         assert!((range.at(0.9) - 1.0 / 3.0).abs() < 1e-6);
         assert!((range.at(0.99) - 2.0 / 3.0).abs() < 1e-6);
         assert_eq!(range.at(1.0), 1.0);
     }
 
     #[test]
-    fn values_are_said_with_their_unit() {
-        let said = [
+    fn values_are_formatted_with_their_unit() {
+        let cases = [
             (Unit::Micros, 43.0, "43 us"),
             (Unit::Micros, 1500.0, "1.5 ms"),
             (Unit::Micros, -2_000_000.0, "-2 s"),
@@ -219,8 +224,8 @@ mod tests {
             (Unit::PerSecond, 8000.0, "8000/s"),
             (Unit::Seconds, -0.0, "0 s"),
         ];
-        for (unit, value, expect) in said {
-            assert_eq!(unit.say(value), expect);
+        for (unit, value, expect) in cases {
+            assert_eq!(unit.format(value), expect);
         }
     }
 }

@@ -4,11 +4,11 @@ use super::plot::{Axis, Plot, Point, Series};
 use super::scale::{Scale, Unit};
 use super::*;
 use crate::client::Http;
-use crate::report::{Answer, Attempt, Measured, Recorder, Summary, Timeline};
+use crate::report::{Attempt, Measured, Recorder, Summary, TimedResponse, Timeline};
 use crate::run::{Knee, Sweep};
 use crate::schedule::{Arrivals, Load};
 
-/// 1,000 answers, one a millisecond, each `us` late.
+/// The summary of 1,000 responses, one per millisecond, each with a latency of `us`.
 fn summary_of(rate: f64, us: u64) -> Summary {
     let start = Instant::now();
     let mut timeline = Timeline::new(Duration::from_secs(1));
@@ -25,7 +25,7 @@ fn summary_of(rate: f64, us: u64) -> Summary {
             lag: None,
             sent: Some(intended),
             body_bytes: 10,
-            outcome: Ok(Answer {
+            outcome: Ok(TimedResponse {
                 status: 200,
                 head: ended,
                 ended,
@@ -42,7 +42,7 @@ fn summary_of(rate: f64, us: u64) -> Summary {
         seed: 1,
         connections: 8,
     };
-    Summary::of(Measured {
+    Summary::new(Measured {
         target: &"http://127.0.0.1:9001/a?b&c".parse().unwrap(),
         http: Http::One,
         load,
@@ -53,7 +53,7 @@ fn summary_of(rate: f64, us: u64) -> Summary {
     })
 }
 
-/// Opens and closes in step, and nothing that a browser would fetch or run.
+/// Checks that every element is closed, and that a browser would not fetch or run anything.
 #[track_caller]
 fn check_page(page: &str, plots: usize) {
     assert!(page.starts_with("<!doctype html>"));
@@ -72,17 +72,17 @@ fn check_page(page: &str, plots: usize) {
 }
 
 #[test]
-fn a_runs_page_is_whole_and_fetches_nothing() {
+fn the_page_of_a_run_is_well_formed_and_fetches_nothing() {
     let page = summary(&summary_of(1000.0, 1500));
     check_page(&page, 2);
     assert!(page.contains("latency: 1.5 ms at p50"), "{page}");
     assert!(page.contains("9001/a?b&amp;c"), "{page}");
-    // Ten slices of 100 ms, two digits.
+    // The run has ten windows of 100 ms, whose histograms have two significant digits.
     assert!(page.contains("p99: 1.503 ms at 0.9 s"), "{page}");
 }
 
 #[test]
-fn a_sweeps_page_marks_the_knee() {
+fn the_page_of_a_sweep_marks_the_knee() {
     let steps = vec![summary_of(500.0, 200), summary_of(1000.0, 9000)];
     let knee = Some(Knee {
         rate: Some(500.0),
@@ -96,7 +96,7 @@ fn a_sweeps_page_marks_the_knee() {
 }
 
 #[test]
-fn intervals_are_drawn_and_told_and_no_points_are_no_plot() {
+fn intervals_are_drawn_and_labelled_and_a_plot_without_points_is_empty() {
     let axis = |unit, scale| Axis {
         label: "",
         unit,
@@ -117,12 +117,9 @@ fn intervals_are_drawn_and_told_and_no_points_are_no_plot() {
         }],
         marks: Vec::new(),
     };
-    let drawn = plot.to_string();
-    assert!(
-        drawn.contains("proxy: -5 us at 1 KB [-15 us, 5 us]"),
-        "{drawn}"
-    );
-    assert_eq!(drawn.matches("class=\"bar s0\"").count(), 1);
+    let svg = plot.to_string();
+    assert!(svg.contains("proxy: -5 us at 1 KB [-15 us, 5 us]"), "{svg}");
+    assert_eq!(svg.matches("class=\"bar s0\"").count(), 1);
     plot.series.clear();
     assert!(!plot.has_points());
     assert_eq!(plot.to_string(), "");

@@ -1,4 +1,4 @@
-//! One recorded exchange: when, what was asked, and what was answered as far as that was recorded.
+//! Recorded exchanges: the request, its time, and as much of the response as was recorded.
 
 use std::time::Duration;
 
@@ -9,86 +9,86 @@ use serde_json::{Map, Value, json};
 
 use crate::bodies::WORDS;
 
-/// Words that stand for one block of a prompt that others may share: Mooncake's 512 tokens.
+/// Words per block of a generated prompt. Mooncake's blocks have 512 tokens.
 const BLOCK_WORDS: usize = 512;
 
 /// One recorded exchange.
 #[derive(Clone, Debug)]
 pub struct Exchange {
-    /// From the first one of its source.
+    /// Time since the first exchange of its source.
     pub at: Duration,
-    /// The conversation it belongs to.
+    /// Id of the conversation it belongs to.
     pub session: Option<String>,
-    /// The method.
+    /// The request method.
     pub method: Method,
-    /// Where it went; `None` where the source does not say.
+    /// The request's path; `None` if the source does not contain it.
     pub path: Option<PathAndQuery>,
-    /// What was sent.
-    pub content: Content,
-    /// What came back.
-    pub answer: Answer,
+    /// The request body.
+    pub body: RequestBody,
+    /// The response as recorded.
+    pub response: RecordedResponse,
 }
 
 /// The body of a request.
 #[derive(Clone, Debug)]
-pub enum Content {
-    /// As it was recorded.
-    Whole {
-        /// Its type.
+pub enum RequestBody {
+    /// The recorded body.
+    Recorded {
+        /// The content type.
         content_type: &'static str,
-        /// Its bytes.
+        /// The bytes of the body.
         body: Bytes,
     },
-    /// A chat to be made to the recorded lengths: a word for a token.
-    Lengths(Lengths),
+    /// A chat that is generated to the recorded lengths, one word per token.
+    Generated(Lengths),
 }
 
-/// A chat of which only the lengths are known.
+/// The recorded lengths of a chat whose text was not recorded.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Lengths {
-    /// Words of the prompt.
+    /// Number of words in the prompt.
     pub input: usize,
-    /// The most tokens of the answer.
+    /// Maximum number of tokens in the response.
     pub output: Option<u64>,
-    /// Numbers of the prompt's blocks: equal ones have equal words.
+    /// Ids of the prompt's blocks. Equal ids get equal words.
     pub blocks: Vec<u64>,
-    /// Where there are no blocks: what makes this prompt unlike all others.
+    /// A number that makes the prompt unique if it has no blocks.
     pub number: usize,
 }
 
-/// What was recorded of an answer; nothing of it is certain to be there.
+/// A response as far as the source recorded it. Every member may be missing.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Answer {
-    /// Its status.
+pub struct RecordedResponse {
+    /// The status.
     pub status: Option<u16>,
-    /// Bytes of its body.
+    /// Length of the body in bytes.
     pub bytes: Option<u64>,
-    /// Its body, where that was JSON; of a stream what its events amount to.
+    /// The body if it was JSON; for a stream the completion assembled from its events.
     pub json: Option<Value>,
-    /// Tokens of the prompt, as it counted them.
+    /// Number of prompt tokens as reported by the response.
     pub input_tokens: Option<u64>,
-    /// Tokens of the answer, as it counted them.
+    /// Number of completion tokens as reported by the response.
     pub output_tokens: Option<u64>,
 }
 
-/// What chats that are not recorded whole are made with.
+/// The members of generated chats that a recording does not contain.
 #[derive(Clone, Debug)]
-pub struct Chat {
-    /// The model's name.
+pub struct ChatDefaults {
+    /// The model name.
     pub model: String,
-    /// Whether answers are streamed.
+    /// Whether responses are streamed.
     pub stream: bool,
 }
 
-impl Chat {
-    /// The body of a chat of recorded lengths.
+impl ChatDefaults {
+    /// Generates the body of a chat with the recorded lengths.
     #[must_use]
-    pub fn of_lengths(&self, lengths: &Lengths) -> Bytes {
+    pub fn generate(&self, lengths: &Lengths) -> Bytes {
         let messages = json!([{"role": "user", "content": prompt(lengths)}]);
         self.body(messages, lengths.output, Map::new())
     }
 
-    /// The body of a chat; `more` are further members.
+    /// The body of a chat with these messages; `more` contains further members.
     pub(super) fn body(
         &self,
         messages: Value,
@@ -120,7 +120,10 @@ fn prompt(lengths: &Lengths) -> String {
         match (within, lengths.blocks.get(index / BLOCK_WORDS)) {
             (0, Some(block)) => out.push_str(&format!("block-{block}")),
             (0, None) if index == 0 => out.push_str(&format!("request-{}", lengths.number)),
-            _ => out.push_str(WORDS.get(within % WORDS.len()).unwrap_or(&"a")),
+            _ => {
+                let word = WORDS.get(within % WORDS.len());
+                out.push_str(word.expect("a remainder is within the list"));
+            }
         }
     }
     out
@@ -131,15 +134,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_prompt_has_its_words_and_equal_blocks_are_equal_text() {
-        let of = |blocks: &[u64]| {
+    fn a_prompt_has_its_number_of_words_and_equal_blocks_have_equal_text() {
+        let with_blocks = |blocks: &[u64]| {
             prompt(&Lengths {
                 input: 1100,
                 blocks: blocks.to_vec(),
                 ..Lengths::default()
             })
         };
-        let (a, b) = (of(&[7, 8, 9]), of(&[7, 5, 9]));
+        let (a, b) = (with_blocks(&[7, 8, 9]), with_blocks(&[7, 5, 9]));
         assert_eq!(a.split(' ').count(), 1100);
         let shared = a.bytes().zip(b.bytes()).take_while(|(a, b)| a == b).count();
         assert_eq!(a[..shared].split(' ').count(), 513);

@@ -1,103 +1,105 @@
-//! Recorded exchanges again, at their recorded instants, against another target.
+//! Replays: recorded exchanges are sent at their recorded instants, and the responses are compared.
 //!
-//! Open loop: an exchange is due at its instant, whatever became of those before it, turns of one
-//! conversation too; requests are as they were recorded, answers are compared afterwards. What it
-//! does not know: what a model would have been asked had it answered otherwise.
+//! A replay is an open loop: an exchange is due at its instant whether or not earlier ones were
+//! answered, even within one conversation. Requests are sent as recorded, so a later turn of a
+//! conversation contains the recorded responses and not the new ones.
 
-mod differ;
+mod checks;
 mod exchange;
-mod meaning;
+mod response;
 mod selection;
 pub mod source;
 mod table;
 mod tally;
 
-pub use self::differ::{Checks, Kind};
-pub use self::exchange::{Answer, Chat, Content, Exchange, Lengths};
+pub use self::checks::{CheckKind, Checks};
+pub use self::exchange::{ChatDefaults, Exchange, Lengths, RecordedResponse, RequestBody};
 pub use self::selection::{Filter, Selection};
-pub use self::tally::{Counts, Tally, Told};
+pub use self::tally::{Counts, ExchangeMismatch, Tally};
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::sync::mpsc::{TrySendError, sync_channel};
-use std::sync::{Arc, Mutex, PoisonError};
-use std::thread;
+use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use bytes::Bytes;
 use http::response::Parts;
+use http::uri::PathAndQuery;
 use http::{HeaderMap, HeaderName, HeaderValue, header};
+use parking_lot::Mutex;
 use serde::Serialize;
 
-use crate::client::{Http, Target, Template, Trust};
+use crate::client::{Http, PreparedRequest, Target, Trust};
 use crate::report::Summary;
-use crate::run::{self, Check, Due, Error, Recording, Requests};
+use crate::run::{self, Check, Error, Recording, Requests};
 use crate::schedule::Load;
 
-/// Answers that may wait to be compared.
+/// Maximum number of responses that wait for the comparing thread.
 const WAITING_MAX: usize = 256;
 
-/// All that a replay is made of.
+/// The description of a replay.
 #[derive(Clone, Debug)]
 pub struct Plan {
-    /// Where requests go. With the path `/`, each goes to its recorded path, or to
-    /// `/v1/chat/completions` where none was recorded; with any other, all go there.
+    /// The target. If its path is `/`, each request goes to its recorded path, or to
+    /// `/v1/chat/completions` if none was recorded. Otherwise all requests go to the target's path.
     pub target: Target,
-    /// What is sent, as [`Selection::of`] gives it; at least one.
+    /// The exchanges to send, as returned by [`Selection::apply`]; at least one.
     pub exchanges: Arc<[Exchange]>,
-    /// When.
+    /// The speed and the number of loops.
     pub selection: Selection,
-    /// For exchanges of which only the lengths are known.
-    pub chat: Chat,
+    /// Members of generated chats.
+    pub chat: ChatDefaults,
     /// Header fields of every request.
     pub headers: HeaderMap,
-    /// The header field that tells the conversation.
+    /// The header field that carries the session id.
     pub session_header: Option<HeaderName>,
-    /// What of the answers is compared.
+    /// Selects what to compare in responses.
     pub checks: Checks,
-    /// The version spoken.
+    /// The HTTP version of the requests.
     pub http: Http,
-    /// Authorities for an `https` target.
+    /// Certificate authorities; required for an `https` target.
     pub trust: Option<Trust>,
-    /// The most requests in flight.
+    /// Maximum requests in flight.
     pub connections: usize,
-    /// From a request's intended start to its last byte.
+    /// Time allowed from a request's intended start to the last byte of its response.
     pub timeout: Duration,
-    /// A host besides this machine that the caller may load.
+    /// A host that may be loaded although it is not this machine.
     pub permitted_host: Option<String>,
 }
 
 /// The result of a replay.
 #[derive(Clone, Debug, Serialize)]
 pub struct Replayed {
-    /// What the load was like.
+    /// Summary of the load.
     pub load: Summary,
-    /// How the answers compare.
+    /// Outcome of comparing the responses.
     pub answers: Tally,
-    /// What of the source could not be sent, by reason.
+    /// Number of traces that could not be replayed, by reason.
     pub skipped: BTreeMap<&'static str, u64>,
 }
 
-/// Replays until all is sent and answered, or `stop` resolves.
+/// Replays until every request is finished, or `stop` resolves. `progress` is called regularly with
+/// the elapsed time and the number of finished requests.
 ///
 /// # Errors
-/// As [`run::run`].
+/// When no request could be attempted, or the target is down.
 pub async fn replay(
     plan: &Plan,
     stop: impl Future<Output = ()>,
     progress: impl Fn(Duration, u64),
 ) -> Result<Replayed, Error> {
-    // A template that cannot be made is found before the load.
+    // Finds an invalid request before the load.
     for exchange in plan.exchanges.iter() {
-        template(plan, exchange).map_err(Error::Request)?;
+        prepare(plan, exchange).map_err(Error::Request)?;
     }
     let at: Vec<Duration> = plan.exchanges.iter().map(|exchange| exchange.at).collect();
     let duration = plan.selection.duration(&at);
     let schedule = plan.selection.schedule(at);
-    let tally = Arc::new(Mutex::new(Tally::default()));
-    let (comparer, check) = comparer(plan, &tally).map_err(Error::Thread)?;
+    let comparer = Comparer::start(plan).map_err(Error::Thread)?;
     let recording = Recording {
-        schedule: Box::new(schedule.map(|(offset, request)| Due { offset, request })),
-        check,
+        schedule: Box::new(schedule),
+        check: comparer.check,
     };
     let run = run::Plan {
         target: plan.target.clone(),
@@ -115,9 +117,10 @@ pub async fn replay(
         permitted_host: plan.permitted_host.clone(),
     };
     let load = run::run_recorded(&run, recording, stop, progress).await;
-    // The recording, and with it the sender, is gone: the thread ends with what waits.
-    comparer.join().ok();
-    let answers = std::mem::take(&mut *tally.lock().unwrap_or_else(PoisonError::into_inner));
+    // The recording, and with it the channel's sender, is dropped. So the thread ends after it has
+    // compared the responses that still wait.
+    comparer.thread.join().ok();
+    let answers = std::mem::take(&mut *comparer.tally.lock());
     Ok(Replayed {
         load: load?,
         answers,
@@ -125,58 +128,80 @@ pub async fn replay(
     })
 }
 
-type Waiting = (usize, Parts, Bytes);
+/// A response that waits to be compared.
+struct Waiting {
+    /// Index of its exchange.
+    index: usize,
+    parts: Parts,
+    body: Bytes,
+}
 
-/// A thread that compares, so that a large answer does not keep others from being read; where it
-/// falls behind, answers are compared where they were read.
-fn comparer(
-    plan: &Plan,
-    tally: &Arc<Mutex<Tally>>,
-) -> std::io::Result<(thread::JoinHandle<()>, Arc<Check>)> {
-    let (exchanges, checks) = (Arc::clone(&plan.exchanges), plan.checks.clone());
-    let tally = Arc::clone(tally);
-    let compare = Arc::new(move |(index, parts, body): Waiting| {
-        let Some(exchange) = exchanges.get(index) else {
-            return;
+/// A thread that compares responses, so that comparing a large one does not delay reading others.
+/// If the thread falls behind, responses are compared where they were read.
+struct Comparer {
+    tally: Arc<Mutex<Tally>>,
+    /// Passes responses to the thread. The thread ends once this is dropped.
+    check: Arc<Check>,
+    thread: JoinHandle<()>,
+}
+
+impl Comparer {
+    fn start(plan: &Plan) -> std::io::Result<Self> {
+        let tally = Arc::new(Mutex::new(Tally::default()));
+        let compare = {
+            let (exchanges, checks) = (Arc::clone(&plan.exchanges), plan.checks.clone());
+            let tally = Arc::clone(&tally);
+            Arc::new(move |Waiting { index, parts, body }: Waiting| {
+                let exchange = exchanges
+                    .get(index)
+                    .expect("the schedule is made from these exchanges");
+                let checked = checks.compare(&exchange.response, &parts, &body);
+                tally.lock().add(index, checked);
+            })
         };
-        let (compared, found) = checks.compare(&exchange.answer, &parts, &body);
-        let mut tally = tally.lock().unwrap_or_else(PoisonError::into_inner);
-        tally.add(index, compared, found);
-    });
-    let (send, receive) = sync_channel::<Waiting>(WAITING_MAX);
-    let for_thread = Arc::clone(&compare);
-    let thread = thread::Builder::new()
-        .name("compare".to_owned())
-        .spawn(move || receive.into_iter().for_each(|waiting| for_thread(waiting)))?;
-    let check = move |index: usize, parts: &Parts, body: Bytes| match send.try_send((
-        index,
-        parts.clone(),
-        body,
-    )) {
-        Ok(()) => {}
-        Err(TrySendError::Full(waiting) | TrySendError::Disconnected(waiting)) => compare(waiting),
-    };
-    Ok((thread, Arc::new(check)))
+        let (sender, receiver) = sync_channel::<Waiting>(WAITING_MAX);
+        let compare_in_thread = Arc::clone(&compare);
+        let thread = thread::Builder::new()
+            .name("compare".to_owned())
+            .spawn(move || {
+                for waiting in receiver {
+                    compare_in_thread(waiting);
+                }
+            })?;
+        let check = move |index: usize, parts: &Parts, body: Bytes| {
+            let parts = parts.clone();
+            match sender.try_send(Waiting { index, parts, body }) {
+                Ok(()) => {}
+                Err(TrySendError::Full(waiting) | TrySendError::Disconnected(waiting)) => {
+                    compare(waiting);
+                }
+            }
+        };
+        Ok(Self {
+            tally,
+            check: Arc::new(check),
+            thread,
+        })
+    }
 }
 
-/// The requests, each made when it is sent: a trace's prompts need not all be in memory.
+/// The requests of a replay. Each is generated when it is sent, so that the prompts of a whole trace
+/// need not fit in memory.
 fn requests(plan: Plan) -> Requests {
-    Requests::made(move |index| {
-        let exchange = plan.exchanges.get(index % plan.exchanges.len().max(1))?;
-        template(&plan, exchange).ok()
-    })
+    Requests::generate(move |index| prepare(&plan, plan.exchanges.get(index)?).ok())
 }
 
-fn template(plan: &Plan, exchange: &Exchange) -> crate::client::Result<Template> {
+fn prepare(plan: &Plan, exchange: &Exchange) -> crate::client::Result<PreparedRequest> {
     let mut target = plan.target.clone();
     if target.path_and_query.as_str() == "/" {
-        let path = exchange.path.clone();
-        target.path_and_query =
-            path.unwrap_or_else(|| http::uri::PathAndQuery::from_static("/v1/chat/completions"));
+        target.path_and_query = exchange
+            .path
+            .clone()
+            .unwrap_or_else(|| PathAndQuery::from_static("/v1/chat/completions"));
     }
-    let (content_type, body) = match &exchange.content {
-        Content::Whole { content_type, body } => (*content_type, body.clone()),
-        Content::Lengths(lengths) => ("application/json", plan.chat.of_lengths(lengths)),
+    let (content_type, body) = match &exchange.body {
+        RequestBody::Recorded { content_type, body } => (*content_type, body.clone()),
+        RequestBody::Generated(lengths) => ("application/json", plan.chat.generate(lengths)),
     };
     let mut headers = plan.headers.clone();
     if !body.is_empty() {
@@ -188,7 +213,7 @@ fn template(plan: &Plan, exchange: &Exchange) -> crate::client::Result<Template>
     {
         headers.insert(name, session);
     }
-    Template::new(&target, plan.http, exchange.method.clone(), headers, body)
+    PreparedRequest::new(&target, plan.http, exchange.method.clone(), headers, body)
 }
 
 #[cfg(test)]

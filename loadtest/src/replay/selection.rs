@@ -1,28 +1,30 @@
-//! Which of the recorded exchanges are sent, and when.
+//! Selects the recorded exchanges to send, and schedules them.
 
+use std::ops::Range;
 use std::str::FromStr;
 use std::time::Duration;
 
 use serde_json::Value;
 
-use super::exchange::{Content, Exchange};
+use super::exchange::{Exchange, RequestBody};
+use crate::run::Due;
 
-/// Which exchanges, how fast, how often.
+/// The exchanges to send, how fast, and how often.
 #[derive(Clone, Debug)]
 pub struct Selection {
-    /// Times of the recording: from the first to before the second.
-    pub window: Option<(Duration, Duration)>,
-    /// All of these hold.
+    /// Only exchanges within this range of recorded time.
+    pub window: Option<Range<Duration>>,
+    /// Only exchanges that match all of these filters.
     pub filters: Vec<Filter>,
-    /// No more than so many, the earliest.
+    /// At most this number of exchanges, the earliest ones.
     pub limit: usize,
-    /// Recorded time over time now: 2 is twice as fast.
+    /// Recorded time divided by replayed time: 2 is twice as fast.
     pub speed: f64,
-    /// How often all of it is sent, one time after another.
+    /// Number of passes over the recording.
     pub loops: u32,
 }
 
-/// `FIELD=TEXT`.
+/// A condition on an exchange; `FromStr` parses `FIELD=TEXT`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Filter {
     field: Field,
@@ -35,48 +37,46 @@ enum Field {
     Path,
     Method,
     Status,
-    /// A pointer (RFC 6901) into the request's JSON.
+    /// A JSON pointer (RFC 6901) into the request body.
     Body(String),
 }
 
 impl Selection {
-    /// The exchanges that are sent, their times counted anew from the window's begin.
+    /// Returns the exchanges to send, with their times relative to the beginning of the window.
     #[must_use]
-    pub fn of(&self, mut exchanges: Vec<Exchange>) -> Vec<Exchange> {
-        if let Some((from, to)) = self.window {
-            exchanges.retain(|exchange| (from..to).contains(&exchange.at));
+    pub fn apply(&self, mut exchanges: Vec<Exchange>) -> Vec<Exchange> {
+        if let Some(window) = &self.window {
+            exchanges.retain(|exchange| window.contains(&exchange.at));
             for exchange in &mut exchanges {
-                exchange.at -= from;
+                exchange.at -= window.start;
             }
         }
-        exchanges.retain(|exchange| self.filters.iter().all(|filter| filter.holds(exchange)));
+        exchanges.retain(|exchange| self.filters.iter().all(|filter| filter.matches(exchange)));
         exchanges.truncate(self.limit);
         exchanges
     }
 
-    /// When each is due and which it is, over all loops; `at` ascends.
-    pub(super) fn schedule(
-        &self,
-        at: Vec<Duration>,
-    ) -> impl Iterator<Item = (Duration, usize)> + Send + use<> {
+    /// The schedule over all loops. `at` contains the ascending times of the exchanges.
+    pub(super) fn schedule(&self, at: Vec<Duration>) -> impl Iterator<Item = Due> + Send + use<> {
         let speed = self.speed;
         let period = period(&at).div_f64(speed);
         (0..self.loops).flat_map(move |turn| {
             let at = at.clone();
-            (0..at.len()).filter_map(move |index| {
-                let at = at.get(index)?.div_f64(speed);
-                Some((period.saturating_mul(turn).saturating_add(at), index))
+            let start = period.saturating_mul(turn);
+            at.into_iter().enumerate().map(move |(request, at)| Due {
+                offset: start.saturating_add(at.div_f64(speed)),
+                request,
             })
         })
     }
 
-    /// How long all of it takes to send.
+    /// The time in which requests are due, over all loops.
     pub(super) fn duration(&self, at: &[Duration]) -> Duration {
         period(at).div_f64(self.speed).saturating_mul(self.loops)
     }
 }
 
-/// From the first exchange of one loop to that of the next: the last one's time, and one mean gap.
+/// The time between the beginnings of two loops: that of the last exchange plus one mean gap.
 fn period(at: &[Duration]) -> Duration {
     let (Some(last), Ok(gaps)) = (at.last(), u32::try_from(at.len().saturating_sub(1))) else {
         return Duration::from_secs(1);
@@ -86,7 +86,7 @@ fn period(at: &[Duration]) -> Duration {
 }
 
 impl Filter {
-    fn holds(&self, exchange: &Exchange) -> bool {
+    fn matches(&self, exchange: &Exchange) -> bool {
         let text = self.text.as_str();
         match &self.field {
             Field::Session => exchange.session.as_deref() == Some(text),
@@ -96,14 +96,16 @@ impl Filter {
                 .is_some_and(|path| path.path() == text),
             Field::Method => exchange.method.as_str() == text,
             Field::Status => {
-                let status = exchange.answer.status;
+                let status = exchange.response.status;
                 status.is_some_and(|status| status.to_string() == text)
             }
             Field::Body(pointer) => {
-                let Content::Whole { body, .. } = &exchange.content else {
+                let RequestBody::Recorded { body, .. } = &exchange.body else {
                     return false;
                 };
-                let body: Value = serde_json::from_slice(body).unwrap_or_default();
+                let Ok(body) = serde_json::from_slice::<Value>(body) else {
+                    return false;
+                };
                 let found = body.pointer(pointer).map(|found| match found {
                     Value::String(found) => found.clone(),
                     found => found.to_string(),
@@ -118,7 +120,7 @@ impl FromStr for Filter {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let (field, text) = text.split_once('=').ok_or("not FIELD=TEXT")?;
+        let (field, text) = text.split_once('=').ok_or("must be FIELD=TEXT")?;
         let field = match field {
             "session" => Field::Session,
             "path" => Field::Path,
@@ -126,7 +128,7 @@ impl FromStr for Filter {
             "status" => Field::Status,
             pointer if pointer.starts_with('/') => Field::Body(pointer.to_owned()),
             _ => {
-                let known = "the field is one of session, path, method, status, /a/pointer";
+                let known = "the field must be session, path, method, status or a /json/pointer";
                 return Err(known.to_owned());
             }
         };
@@ -143,7 +145,7 @@ mod tests {
     use http::Method;
 
     use super::*;
-    use crate::replay::exchange::Answer;
+    use crate::replay::exchange::RecordedResponse;
 
     fn exchange(at_ms: u64, session: &str, body: &'static str) -> Exchange {
         Exchange {
@@ -151,13 +153,13 @@ mod tests {
             session: Some(session.to_owned()),
             method: Method::POST,
             path: Some("/a?b".parse().unwrap()),
-            content: Content::Whole {
+            body: RequestBody::Recorded {
                 content_type: "application/json",
                 body: Bytes::from_static(body.as_bytes()),
             },
-            answer: Answer {
+            response: RecordedResponse {
                 status: Some(200),
-                ..Answer::default()
+                ..RecordedResponse::default()
             },
         }
     }
@@ -179,7 +181,7 @@ mod tests {
             exchange(100, "b", r#"{"n": 5}"#),
             exchange(300, "a", "{"),
         ];
-        let found = selection.of(exchanges);
+        let found = selection.apply(exchanges);
         let at: Vec<u128> = found.iter().map(|found| found.at.as_millis()).collect();
         assert_eq!(at, expect);
     }
@@ -189,7 +191,7 @@ mod tests {
         let millis = Duration::from_millis;
         check(&all(), &[0, 100, 300]);
         let mut window = all();
-        window.window = Some((millis(50), millis(300)));
+        window.window = Some(millis(50)..millis(300));
         check(&window, &[50]);
         let mut few = all();
         few.limit = 2;
@@ -206,12 +208,8 @@ mod tests {
             filtered.filters = vec![filter.parse().unwrap()];
             check(&filtered, expect);
         }
-        assert!(
-            "model=x"
-                .parse::<Filter>()
-                .unwrap_err()
-                .contains("one of session")
-        );
+        let error = "model=x".parse::<Filter>().unwrap_err();
+        assert!(error.contains("must be session, path"), "{error}");
     }
 
     #[test]
@@ -222,7 +220,7 @@ mod tests {
         assert_eq!(fast.duration(&at), Duration::from_millis(450));
         let due: Vec<(u128, usize)> = fast
             .schedule(at)
-            .map(|(at, index)| (at.as_millis(), index))
+            .map(|due| (due.offset.as_millis(), due.request))
             .collect();
         let expect = [(0, 0), (50, 1), (150, 2), (225, 0), (275, 1), (375, 2)];
         assert_eq!(due, expect);

@@ -1,8 +1,8 @@
-//! The result of a replay as people read it.
+//! The table that the result of a replay prints as.
 
 use std::fmt;
 
-use super::Replayed;
+use super::{ExchangeMismatch, Replayed};
 
 impl fmt::Display for Replayed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -13,16 +13,20 @@ impl fmt::Display for Replayed {
         let answers = &self.answers;
         writeln!(
             f,
-            "\nanswers      {} compared with the recorded ones, {} differ",
+            "\nresponses    {} compared with the recorded ones, {} differ",
             answers.compared, answers.differing
         )?;
         for (kind, counts) in &answers.kinds {
             let (differing, compared) = (counts.differing, counts.compared);
             writeln!(f, "             {kind}: {differing} of {compared} differ")?;
         }
-        for told in &answers.first {
-            let (exchange, kind, told) = (told.exchange, told.kind, &told.told);
-            writeln!(f, "             exchange {exchange}, {kind}: {told}")?;
+        for ExchangeMismatch {
+            exchange,
+            kind,
+            detail,
+        } in &answers.first
+        {
+            writeln!(f, "             exchange {exchange}, {kind}: {detail}")?;
         }
         Ok(())
     }

@@ -1,61 +1,62 @@
-//! Counts of compared answers, and the first of those that differ.
+//! The outcome of comparing responses: counts, and the first mismatches.
 
 use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use super::differ::{Difference, Kind};
+use super::checks::{CheckKind, Checked, Mismatch};
 
-/// The most differences that are told in words.
-const TOLD_MAX: usize = 20;
+/// Maximum number of mismatches with a description.
+const MISMATCHES_MAX: usize = 20;
 
-/// How answers compare with the recorded ones.
+/// The outcome of comparing the responses with the recorded ones.
 #[derive(Clone, Debug, Default, Serialize)]
 pub struct Tally {
-    /// Answers that had something to be compared with.
+    /// Number of responses for which something could be compared.
     pub compared: u64,
-    /// Those that differ in any way.
+    /// Number of responses with a mismatch.
     pub differing: u64,
-    /// By what was compared.
-    pub kinds: BTreeMap<Kind, Counts>,
-    /// The first differences.
-    pub first: Vec<Told>,
+    /// Counts by kind of check.
+    pub kinds: BTreeMap<CheckKind, Counts>,
+    /// The first mismatches.
+    pub first: Vec<ExchangeMismatch>,
 }
 
-/// Counts of one kind.
+/// The counts of one kind of check.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
 pub struct Counts {
-    /// Answers compared.
+    /// Number of responses compared.
     pub compared: u64,
-    /// Those that differ.
+    /// Number of responses that differ.
     pub differing: u64,
 }
 
-/// One difference.
+/// A mismatch and the exchange it belongs to.
 #[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Told {
-    /// Which of the exchanges that were selected, from 0.
+pub struct ExchangeMismatch {
+    /// Index among the selected exchanges.
     pub exchange: usize,
-    /// Of what.
-    pub kind: Kind,
-    /// In words.
-    pub told: String,
+    /// The check that failed.
+    pub kind: CheckKind,
+    /// Description with the recorded and the new value.
+    pub detail: String,
 }
 
 impl Tally {
-    pub(super) fn add(&mut self, exchange: usize, compared: Vec<Kind>, found: Vec<Difference>) {
-        self.compared += u64::from(!compared.is_empty());
-        self.differing += u64::from(!found.is_empty());
-        for kind in compared {
+    /// Adds the checks of the exchange at this index.
+    pub(super) fn add(&mut self, exchange: usize, checked: Checked) {
+        self.compared += u64::from(!checked.kinds.is_empty());
+        self.differing += u64::from(!checked.mismatches.is_empty());
+        for kind in checked.kinds {
             self.kinds.entry(kind).or_default().compared += 1;
         }
-        for Difference { kind, told } in found {
+        for Mismatch { kind, detail } in checked.mismatches {
             self.kinds.entry(kind).or_default().differing += 1;
-            if self.first.len() < TOLD_MAX {
-                self.first.push(Told {
+            if self.first.len() < MISMATCHES_MAX {
+                self.first.push(ExchangeMismatch {
                     exchange,
                     kind,
-                    told,
+                    detail,
                 });
             }
         }

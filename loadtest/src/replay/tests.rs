@@ -7,8 +7,8 @@ use super::source::read_file;
 use super::*;
 use crate::upstream::Server;
 
-fn chat() -> Chat {
-    Chat {
+fn chat() -> ChatDefaults {
+    ChatDefaults {
         model: "m".to_owned(),
         stream: false,
     }
@@ -52,7 +52,7 @@ async fn start() -> Server {
     Server::start("127.0.0.1:0".parse().unwrap()).await.unwrap()
 }
 
-/// A file in a folder of its own, which goes when dropped.
+/// Writes a file into a temporary folder, which is removed when dropped.
 fn file(name: &str, text: &str) -> (tempfile::TempDir, PathBuf) {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join(name);
@@ -61,13 +61,13 @@ fn file(name: &str, text: &str) -> (tempfile::TempDir, PathBuf) {
 }
 
 #[tokio::test]
-async fn arrivals_of_azure_are_sent_with_prompts_of_their_lengths() {
+async fn azure_arrivals_are_sent_with_prompts_of_the_recorded_lengths() {
     let rows = "2023-11-16 18:17:03.9799600,48,10\n2023-11-16 18:17:04.0319600,7000,3\n\
                 2023-11-16 18:17:04.0781490,1,27";
     let text = format!("TIMESTAMP,ContextTokens,GeneratedTokens\n{rows}");
     let (_folder, path) = file("trace.csv", &text);
     let server = start().await;
-    // The endpoint counts words as tokens, and gives as many as a request allows.
+    // The endpoint counts words as tokens, and responds with as many as the request allows.
     let mut plan = plan(
         &server.url("/v1/chat/completions?tokens=1000000"),
         read_file(&path, &chat()).unwrap(),
@@ -80,16 +80,16 @@ async fn arrivals_of_azure_are_sent_with_prompts_of_their_lengths() {
         differing: 0,
     };
     assert_eq!(
-        found.answers.kinds.get(&Kind::Tokens),
+        found.answers.kinds.get(&CheckKind::Tokens),
         Some(&expect),
         "{found}"
     );
-    // 98 ms and a mean gap of 49, twice.
+    // The trace takes 98 ms and a mean gap of 49 ms, and it is sent twice.
     assert!((found.load.duration_s - 0.2946).abs() < 0.001, "{found}");
 }
 
 #[tokio::test]
-async fn recorded_exchanges_go_to_their_paths_and_what_differs_is_told() {
+async fn recorded_exchanges_are_sent_to_their_paths_and_mismatches_are_described() {
     let server = start().await;
     let lines = [
         json!({"timestamp": 0, "session_id": "s", "payload": [1], "recorded":
@@ -108,30 +108,31 @@ async fn recorded_exchanges_go_to_their_paths_and_what_differs_is_told() {
         let counts = found.answers.kinds[&kind];
         (counts.compared, counts.differing)
     };
-    assert_eq!(counts(Kind::Status), (3, 1));
-    assert_eq!(counts(Kind::Bytes), (1, 0));
-    assert_eq!(counts(Kind::Json), (2, 1));
-    let mut told: Vec<_> = found.answers.first.clone();
-    told.sort_by_key(|told| told.exchange);
-    assert_eq!((told[0].exchange, told[0].kind), (1, Kind::Json));
+    assert_eq!(counts(CheckKind::Status), (3, 1));
+    assert_eq!(counts(CheckKind::Bytes), (1, 0));
+    assert_eq!(counts(CheckKind::Json), (2, 1));
+    let mut mismatches = found.answers.first.clone();
+    mismatches.sort_by_key(|mismatch| mismatch.exchange);
+    let (first, second) = (&mismatches[0], &mismatches[1]);
+    assert_eq!((first.exchange, first.kind), (1, CheckKind::Json));
+    let detail = &first.detail;
     assert!(
-        told[0].told.starts_with("/predictions/0: 5 is now "),
-        "{}",
-        told[0].told
+        detail.starts_with("/predictions/0: recorded 5, now "),
+        "{detail}"
     );
     assert_eq!(
-        (told[1].exchange, told[1].told.as_str()),
-        (2, "200 is now 404")
+        (second.exchange, second.detail.as_str()),
+        (2, "recorded 200, now 404")
     );
     let table = found.to_string();
     assert!(
-        table.contains("answers      3 compared with the recorded ones, 2 differ"),
+        table.contains("responses    3 compared with the recorded ones, 2 differ"),
         "{table}"
     );
 }
 
 #[tokio::test]
-async fn a_replay_stops_when_told_and_a_target_that_is_down_is_an_error() {
+async fn a_replay_can_be_stopped_and_a_target_that_is_down_is_an_error() {
     let server = start().await;
     let line = |at: u64| json!({"timestamp": at, "payload": 1}).to_string();
     let text = [line(0), line(3_600_000)].join("\n");

@@ -1,7 +1,7 @@
-//! What a run saw, and how it is told: numbers for machines, a table for people.
+//! The result of a run: a summary that serializes to JSON and prints as a table.
 //!
-//! Every figure states its formula, because tools that use the same names measure different
-//! things. A run that its own lateness spoiled says so before anyone quotes it.
+//! Every figure carries its formula, because tools that use the same names measure different
+//! things. A run whose figures were distorted by the load generator itself is marked as degraded.
 
 mod recorder;
 mod samples;
@@ -9,7 +9,7 @@ mod table;
 mod timeline;
 
 pub use self::recorder::TokenEvents;
-pub(crate) use self::recorder::{Answer, Attempt, Failure, Recorder};
+pub(crate) use self::recorder::{Attempt, Failure, Recorder, TimedResponse};
 pub use self::samples::Metric;
 pub(crate) use self::samples::Samples;
 pub(crate) use self::table::write_load;
@@ -22,85 +22,87 @@ use std::time::{Duration, Instant};
 use serde::Serialize;
 
 use crate::client::{Http, Target};
-use crate::micros::Percentiles;
+use crate::histogram::Percentiles;
 use crate::schedule::Load;
 
-/// A dispatch lag over this, at p99, spoils a run.
+/// A run is degraded if its dispatch lag at p99 is above this.
 const LAG_P99_MAX: Duration = Duration::from_millis(1);
-/// A smaller part of the offered rate spoils a run.
+/// A run is degraded if it achieved a smaller fraction of the offered rate.
 const ACHIEVED_MIN: f64 = 0.95;
-/// Unless the last request was sent no later than this: a short run has no rate to speak of.
+/// A run is not degraded if its last request was sent at most this late: the rate of a short run
+/// says little.
 const LATENESS_MAX: Duration = Duration::from_millis(50);
 
-/// The result of one run. Times are in microseconds where a name says `us`.
+/// The result of one run. Fields whose name contains `us` are in microseconds.
 #[derive(Clone, Debug, Serialize)]
 pub struct Summary {
-    /// The url.
+    /// The target's URL.
     pub target: String,
-    /// The version spoken.
+    /// The HTTP version of the requests.
     pub http: Http,
-    /// When requests were sent.
+    /// The timing of the requests.
     pub load: Load,
-    /// How long requests were due, in seconds; shorter than asked where the run was stopped.
+    /// The time in which requests were due, in seconds. It is shorter than planned if the run was
+    /// stopped.
     pub duration_s: f64,
-    /// Requests that are over, with an answer or without.
+    /// Finished requests, with or without a response.
     pub requests: u64,
     /// Requests per second.
     pub rate: Rate,
-    /// Connections opened.
+    /// Number of connections opened.
     pub connections: u64,
-    /// Whole answers by status.
+    /// Number of complete responses by status.
     pub statuses: BTreeMap<u16, u64>,
-    /// Requests without a whole answer, by kind.
+    /// Number of requests without a complete response, by kind of error.
     pub errors: BTreeMap<&'static str, u64>,
-    /// The first error's words.
+    /// The message of the first error.
     pub first_error: Option<String>,
-    /// Bytes of bodies.
+    /// Bytes of request and response bodies.
     pub body_bytes: BodyBytes,
-    /// The distributions.
+    /// The distributions of latency, lag and token times.
     pub figures: Vec<Figure>,
-    /// Of streamed answers.
+    /// Counts of token events in streamed responses.
     pub token_events: TokenEvents,
-    /// The run in slices of equal length.
+    /// The run over time, in windows of equal length.
     pub windows: Vec<Window>,
-    /// Why the figures are not those of the target alone; empty for a sound run.
+    /// Reasons why the figures do not describe the target alone; empty for a valid run.
     pub degraded: Vec<String>,
 }
 
-/// Requests per second, asked and achieved.
+/// Offered and achieved requests per second.
 #[derive(Clone, Copy, Debug, Serialize)]
 pub struct Rate {
-    /// What the schedule held (Poisson: what was drawn); `None` in a closed loop.
+    /// The rate of the schedule as it was drawn; `None` in a closed loop.
     pub offered: Option<f64>,
-    /// Requests sent, over the duration, or over the time to the last send where that is longer.
+    /// Requests sent, divided by the duration, or by the time to the last send if that is longer.
     pub achieved: f64,
-    /// Whether that is too little to speak of the rate that was asked for.
+    /// Whether the achieved rate is too low for the results to describe the offered rate.
     pub missed: bool,
 }
 
 /// Bytes of bodies, without heads and framing.
 #[derive(Clone, Copy, Debug, Serialize)]
 pub struct BodyBytes {
-    /// In requests that were sent.
+    /// Bytes in the bodies of requests that were sent.
     pub sent: u64,
-    /// In responses, cut ones too.
+    /// Bytes in the bodies of responses, including incomplete ones.
     pub received: u64,
 }
 
 /// One distribution with its formula.
 #[derive(Clone, Debug, Serialize)]
 pub struct Figure {
-    /// Its name.
+    /// The name of the figure.
     pub name: &'static str,
-    /// How each of its values is computed.
+    /// The formula of each of its values.
     pub formula: &'static str,
-    /// Its values.
+    /// Its percentiles in microseconds.
     pub us: Percentiles,
-    /// Quantiles and their values.
+    /// Its percentile curve: quantiles and their values in microseconds.
     pub curve: Vec<(f64, u64)>,
 }
 
-/// What a summary is made of.
+/// The measurements that a summary is computed from.
 pub(crate) struct Measured<'a> {
     pub(crate) target: &'a Target,
     pub(crate) http: Http,
@@ -108,12 +110,12 @@ pub(crate) struct Measured<'a> {
     pub(crate) recorder: &'a Recorder,
     pub(crate) start: Instant,
     pub(crate) duration: Duration,
-    /// Requests that were due; `None` in a closed loop.
+    /// Number of requests that were due; `None` in a closed loop.
     pub(crate) offered: Option<u64>,
 }
 
 impl Summary {
-    pub(crate) fn of(measured: Measured<'_>) -> Self {
+    pub(crate) fn new(measured: Measured<'_>) -> Self {
         let Measured {
             recorder, duration, ..
         } = measured;
@@ -149,18 +151,17 @@ impl Summary {
         self.statuses.range(..400).next().is_none()
     }
 
-    /// Whether the schedule was not kept: too small a part of the offered requests were sent in
-    /// its time.
+    /// Whether less than 95 % of the offered rate was achieved.
     #[must_use]
     pub fn missed_its_rate(&self) -> bool {
         self.rate.missed
     }
 
-    /// The distribution of that name, where there were values.
+    /// The percentiles of the figure with this name, or `None` if it has no values.
     #[must_use]
     pub fn figure(&self, name: &str) -> Option<&Percentiles> {
-        let mut figures = self.figures.iter();
-        Some(&figures.find(|figure| figure.name == name)?.us)
+        let figure = self.figures.iter().find(|figure| figure.name == name)?;
+        Some(&figure.us)
     }
 }
 
@@ -193,17 +194,17 @@ fn figures(recorder: &Recorder) -> Vec<Figure> {
     let all = [
         (
             "latency",
-            "last byte of the answer - intended start (whole answers, any status)",
+            "last byte of the response - intended start (complete responses, any status)",
             &recorder.from_intended,
         ),
         (
             "latency from send",
-            "last byte of the answer - request handed to its connection",
+            "last byte of the response - request handed to its connection",
             &recorder.from_send,
         ),
         (
             "dispatch lag",
-            "request taken up by a connection, or put in line for one - intended start",
+            "request accepted by a connection, or queued for one - intended start",
             &recorder.lag,
         ),
         (
@@ -213,31 +214,30 @@ fn figures(recorder: &Recorder) -> Vec<Figure> {
         ),
         (
             "itl",
-            "token event read - the one before it, every gap (events of one read: 0)",
+            "token event read - the one before it, every gap (0 between events of one read)",
             &recorder.itl,
         ),
         (
             "tpot",
-            "(last token event - first token event) / (token events - 1), per answer",
+            "(last token event - first token event) / (token events - 1), per response",
             &recorder.tpot,
         ),
         (
             "x-offpath-overhead-us",
-            "what the answer's header of that name says",
+            "the value of that response header",
             &recorder.overhead,
         ),
     ];
-    let with_values = all.into_iter().filter_map(|(name, formula, micros)| {
-        let us = micros.percentiles()?;
-        let curve = micros.curve();
-        Some(Figure {
-            name,
-            formula,
-            us,
-            curve,
+    all.into_iter()
+        .filter_map(|(name, formula, histogram)| {
+            Some(Figure {
+                name,
+                formula,
+                us: histogram.percentiles()?,
+                curve: histogram.curve(),
+            })
         })
-    });
-    with_values.collect()
+        .collect()
 }
 
 fn degraded(recorder: &Recorder, rate: Rate) -> Vec<String> {
@@ -247,7 +247,7 @@ fn degraded(recorder: &Recorder, rate: Rate) -> Vec<String> {
         && u128::from(lag.p99) > lag_max
     {
         reasons.push(format!(
-            "dispatch lag p99 is {} us, over {lag_max} us",
+            "dispatch lag p99 is {} us, above {lag_max} us",
             lag.p99
         ));
     }
@@ -256,7 +256,7 @@ fn degraded(recorder: &Recorder, rate: Rate) -> Vec<String> {
     {
         let achieved = rate.achieved;
         reasons.push(format!(
-            "achieved {achieved:.1}/s, under 95 % of {offered:.1}/s"
+            "achieved {achieved:.1}/s, less than 95 % of {offered:.1}/s"
         ));
     }
     reasons

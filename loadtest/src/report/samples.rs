@@ -1,22 +1,23 @@
-//! Every duration of one load, unrounded: what differences of distributions are made of.
+//! Every duration of one load, unrounded, for comparing distributions.
 //!
-//! A histogram's three digits are coarser than the differences looked for. Takes 8 bytes a value,
-//! so a load that keeps samples is one whose length its caller has bounded.
+//! The three digits of a histogram are coarser than the differences that a comparison looks for. A
+//! sample takes 8 bytes, so the caller must bound the length of a load that keeps samples.
 
 use std::time::Duration;
 
 use serde::Serialize;
 
 use super::recorder::Attempt;
+use crate::units::whole_nanos;
 
-/// Gaps between token events kept of one load; later ones are passed over.
+/// Maximum number of token gaps kept per load; later ones are ignored.
 const GAPS_MAX: usize = 1 << 20;
 
-/// What is compared.
+/// A measured duration that comparisons report on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Metric {
-    /// Last byte of the answer - intended start.
+    /// Last byte of the response - intended start.
     Latency,
     /// Response head read - request handed to its connection.
     Head,
@@ -24,11 +25,11 @@ pub enum Metric {
     Ttft,
     /// Token event read - the one before it.
     Itl,
-    /// What the answer's `x-offpath-overhead-us` says.
+    /// The value of the response header `x-offpath-overhead-us`.
     Claimed,
 }
 
-/// The durations of one load in nanoseconds, in the order they came.
+/// The durations of one load in nanoseconds, in the order in which responses ended.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Samples {
     latency: Vec<u64>,
@@ -39,7 +40,7 @@ pub(crate) struct Samples {
 }
 
 impl Samples {
-    pub(crate) fn of(&self, metric: Metric) -> &[u64] {
+    pub(crate) fn get(&self, metric: Metric) -> &[u64] {
         match metric {
             Metric::Latency => &self.latency,
             Metric::Head => &self.head,
@@ -49,27 +50,28 @@ impl Samples {
         }
     }
 
-    /// Adds the durations of a whole answer.
+    /// Adds the durations of a complete response.
     pub(super) fn add(&mut self, attempt: &Attempt) {
-        let (Ok(answer), Some(sent)) = (&attempt.outcome, attempt.sent) else {
+        let (Ok(response), Some(sent)) = (&attempt.outcome, attempt.sent) else {
             return;
         };
-        let latency = answer.ended.saturating_duration_since(attempt.intended);
-        self.latency.push(nanos(latency));
-        let head = answer.head.saturating_duration_since(sent);
-        self.head.push(nanos(head));
-        self.ttft.extend(answer.ttft.map(nanos));
-        self.claimed.extend(answer.overhead.map(nanos));
+        let latency = response.ended.saturating_duration_since(attempt.intended);
+        self.latency.push(whole_nanos(latency));
+        let head = response.head.saturating_duration_since(sent);
+        self.head.push(whole_nanos(head));
+        self.ttft.extend(response.ttft.map(whole_nanos));
+        self.claimed.extend(response.overhead.map(whole_nanos));
     }
 
     pub(super) fn add_gaps(&mut self, gaps: &[Duration]) {
         let room = GAPS_MAX.saturating_sub(self.itl.len());
-        self.itl.extend(gaps.iter().take(room).copied().map(nanos));
+        self.itl
+            .extend(gaps.iter().take(room).copied().map(whole_nanos));
     }
 }
 
 impl Metric {
-    /// The word in tables and in `--fail-if`.
+    /// The metric's name in tables and in `--fail-if`.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
@@ -80,8 +82,4 @@ impl Metric {
             Self::Claimed => "claimed",
         }
     }
-}
-
-fn nanos(duration: Duration) -> u64 {
-    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
 }

@@ -1,4 +1,4 @@
-//! The summary as people read it.
+//! The table that a summary prints as.
 
 use std::fmt;
 
@@ -20,7 +20,7 @@ impl fmt::Display for Summary {
         write!(f, " on {} connections: ", grouped(self.connections))?;
         write!(f, "{:.1}/s achieved", self.rate.achieved)?;
         match self.rate.offered {
-            Some(offered) => writeln!(f, " of {offered:.1}/s asked")?,
+            Some(offered) => writeln!(f, " of {offered:.1}/s offered")?,
             None => writeln!(f)?,
         }
         write_counts(f, "statuses", &self.statuses)?;
@@ -28,8 +28,8 @@ impl fmt::Display for Summary {
         if let Some(error) = &self.first_error {
             writeln!(f, "first error  {error}")?;
         }
-        let (sent, received) = (self.body_bytes.sent, self.body_bytes.received);
-        let (sent, received) = (grouped(sent), grouped(received));
+        let sent = grouped(self.body_bytes.sent);
+        let received = grouped(self.body_bytes.received);
         writeln!(f, "body bytes   {sent} sent, {received} received")?;
         write_figures(f, &self.figures)?;
         let TokenEvents {
@@ -41,7 +41,8 @@ impl fmt::Display for Summary {
             let (merged, gaps, reads) = (grouped(merged), grouped(gaps), grouped(reads));
             writeln!(
                 f,
-                "merged = token events that came in one read with the one before: {merged} of {gaps}, in {reads} reads"
+                "merged = token events read together with the one before: {merged} of {gaps}, in \
+                 {reads} reads"
             )?;
         }
         for reason in &self.degraded {
@@ -64,7 +65,7 @@ pub(crate) fn write_load(f: &mut fmt::Formatter<'_>, load: Load) -> fmt::Result 
                 Arrivals::Constant => "constant".to_owned(),
                 Arrivals::Poisson => format!("poisson (seed {seed})"),
             };
-            let to = ramp_to.map(|to| format!(" to {to}")).unwrap_or_default();
+            let to = ramp_to.map_or_else(String::new, |to| format!(" to {to}"));
             writeln!(
                 f,
                 "load         open loop, {arrivals}, {rate}{to}/s, at most {connections} in flight"
@@ -81,7 +82,8 @@ pub(crate) fn write_load(f: &mut fmt::Formatter<'_>, load: Load) -> fmt::Result 
         } => {
             writeln!(
                 f,
-                "load         {exchanges} recorded exchanges at {speed} times their speed, {loops} times over, at most {connections} in flight"
+                "load         {exchanges} recorded exchanges, {loops} times at {speed}x speed, at \
+                 most {connections} in flight"
             )
         }
     }
@@ -126,7 +128,7 @@ fn write_figures(f: &mut fmt::Formatter<'_>, figures: &[Figure]) -> fmt::Result 
     Ok(())
 }
 
-/// `1234567` as `1,234,567`.
+/// Formats `1234567` as `1,234,567`.
 fn grouped(value: u64) -> String {
     let digits = value.to_string();
     let mut out = String::with_capacity(digits.len() + digits.len() / 3);
@@ -148,12 +150,14 @@ impl fmt::Display for Sweep {
         writeln!(
             f,
             "\nlatency, us {:>12}{:>12}{:>12}{:>12}{:>12}{:>12}{:>10}{:>10}",
-            "asked/s", "achieved/s", "p50", "p90", "p99", "p99.9", "requests", "errors"
+            "offered/s", "achieved/s", "p50", "p90", "p99", "p99.9", "requests", "errors"
         )?;
         for step in &self.steps {
-            let asked = step.load.rate().map(|rate| rate.to_string());
-            let asked = asked.unwrap_or_default();
-            write!(f, "{:<12}{asked:>12}{:>12.1}", "", step.rate.achieved)?;
+            let rate = step
+                .load
+                .rate()
+                .map_or_else(String::new, |rate| rate.to_string());
+            write!(f, "{:<12}{rate:>12}{:>12.1}", "", step.rate.achieved)?;
             let us = step.figure("latency");
             let quantiles = us.map(|us| [us.p50, us.p90, us.p99, us.p999]);
             for value in quantiles.map_or([None; 4], |values| values.map(Some)) {

@@ -9,7 +9,7 @@ const LOAD: Load = Load::Open {
     connections: 8,
 };
 
-/// `count` answers, one every 10 ms, each 1 ms after its send and sent `lag` late.
+/// `count` responses, one every 10 ms, each 1 ms after its request, which was sent `lag` late.
 fn recorded(start: Instant, count: u32, lag: Duration) -> Recorder {
     let mut recorder = Recorder::default();
     for n in 0..count {
@@ -20,7 +20,7 @@ fn recorded(start: Instant, count: u32, lag: Duration) -> Recorder {
             lag: Some(lag),
             sent: Some(sent),
             body_bytes: 1000,
-            outcome: Ok(Answer {
+            outcome: Ok(TimedResponse {
                 status: 200,
                 head: sent,
                 ended: sent + Duration::from_millis(1),
@@ -34,7 +34,7 @@ fn recorded(start: Instant, count: u32, lag: Duration) -> Recorder {
 }
 
 fn summary(recorder: &Recorder, start: Instant, offered: u64) -> Summary {
-    Summary::of(Measured {
+    Summary::new(Measured {
         target: &"http://127.0.0.1:9001/a".parse().unwrap(),
         http: Http::One,
         load: LOAD,
@@ -53,32 +53,32 @@ fn check_degraded(count: u32, lag: Duration, expect: &[&str]) {
 }
 
 #[test]
-fn a_run_that_its_own_lag_or_rate_spoils_is_marked() {
+fn a_run_with_a_high_dispatch_lag_or_a_low_rate_is_marked_as_degraded() {
     check_degraded(100, Duration::from_micros(900), &[]);
     check_degraded(96, Duration::ZERO, &[]);
     check_degraded(
         100,
         Duration::from_micros(1500),
-        &["dispatch lag p99 is 1500 us, over 1000 us"],
+        &["dispatch lag p99 is 1500 us, above 1000 us"],
     );
     check_degraded(
         90,
         Duration::ZERO,
-        &["achieved 90.0/s, under 95 % of 100.0/s"],
+        &["achieved 90.0/s, less than 95 % of 100.0/s"],
     );
-    // The last one is 4 % of the run late, and no more than that.
+    // The last request is late by only 4 % of the run.
     check_degraded(
         100,
         Duration::from_millis(45),
-        &["dispatch lag p99 is 45023 us, over 1000 us"],
+        &["dispatch lag p99 is 45023 us, above 1000 us"],
     );
     // The last request was sent at 10.99 s instead of 0.99 s.
     check_degraded(
         100,
         Duration::from_secs(10),
         &[
-            "dispatch lag p99 is 10002431 us, over 1000 us",
-            "achieved 9.1/s, under 95 % of 100.0/s",
+            "dispatch lag p99 is 10002431 us, above 1000 us",
+            "achieved 9.1/s, less than 95 % of 100.0/s",
         ],
     );
 }
@@ -98,7 +98,7 @@ fn the_two_latencies_differ_by_the_lateness_of_the_send() {
 }
 
 #[test]
-fn the_table_names_counts_errors_formulas_and_the_mark() {
+fn the_table_contains_counts_errors_formulas_and_the_degraded_mark() {
     let start = Instant::now();
     let mut recorder = recorded(start, 50, Duration::ZERO);
     recorder.add(Attempt {
@@ -114,13 +114,13 @@ fn the_table_names_counts_errors_formulas_and_the_mark() {
     let table = summary(&recorder, start, 1234).to_string();
     for line in [
         "load         open loop, poisson (seed 7), 100/s, at most 8 in flight",
-        "requests     51 in 1.0 s on 0 connections: 50.0/s achieved of 1234.0/s asked",
+        "requests     51 in 1.0 s on 0 connections: 50.0/s achieved of 1234.0/s offered",
         "statuses     200: 50",
         "errors       connect: 1",
         "first error  cannot connect to `127.0.0.1:9001`: connection refused",
         "body bytes   50,000 sent, 0 received",
-        "latency from send = last byte of the answer - request handed to its connection",
-        "DEGRADED     achieved 50.0/s, under 95 % of 1234.0/s",
+        "latency from send = last byte of the response - request handed to its connection",
+        "DEGRADED     achieved 50.0/s, less than 95 % of 1234.0/s",
     ] {
         assert!(
             table.lines().any(|found| found == line),

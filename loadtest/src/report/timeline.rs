@@ -1,115 +1,118 @@
-//! A run in slices of equal length: how latency went over time.
+//! Latency over time, in windows of equal length.
 //!
-//! A request belongs to the slice of its intended start, so that a stall shows where the requests
-//! that it made wait were due, not where they ended.
+//! A request belongs to the window of its intended start, so that a stall shows up where the delayed
+//! requests were due and not where they ended.
 
 use std::time::{Duration, Instant};
 
 use serde::Serialize;
 
 use super::recorder::Attempt;
-use crate::micros::Micros;
+use crate::histogram::DurationHistogram;
 
-/// The most slices of one run.
+/// Maximum number of windows in one run.
 const WINDOWS_MAX: u32 = 100;
-/// The shortest slice.
+/// Minimum width of a window.
 const WIDTH_MIN: Duration = Duration::from_millis(100);
 
-/// One slice. Times are in microseconds.
+/// The result of one window. Latencies are in microseconds.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct Window {
-    /// Its begin, in seconds from the run's.
+    /// When it begins, in seconds from the start of the run.
     pub from_s: f64,
-    /// Requests that were due in it.
+    /// Number of requests that were due in it.
     pub requests: u64,
-    /// Those that had no whole answer, or one with a status of 400 or above.
+    /// Number of those without a complete response, or with a status of 400 or above.
     pub failed: u64,
-    /// Median latency from the intended start; absent where nothing was answered.
+    /// Median latency from the intended start; absent if nothing was answered.
     pub p50: Option<u64>,
-    /// 99 % are at most this.
+    /// The 99th percentile of the latency.
     pub p99: Option<u64>,
-    /// The longest.
+    /// The longest latency.
     pub max: Option<u64>,
 }
 
-/// The slices of a run under way.
+/// The windows of a running load.
 #[derive(Debug)]
 pub(crate) struct Timeline {
     start: Option<Instant>,
     width: Duration,
-    slices: Vec<Slice>,
+    windows: Vec<WindowCounts>,
 }
 
 #[derive(Debug)]
-struct Slice {
+struct WindowCounts {
     requests: u64,
     failed: u64,
-    latency: Micros,
+    latency: DurationHistogram,
 }
 
 impl Timeline {
-    /// For a run of `duration`.
+    /// Creates the windows for a run of `duration`.
     pub(crate) fn new(duration: Duration) -> Self {
         Self {
             start: None,
             width: (duration / WINDOWS_MAX).max(WIDTH_MIN),
-            slices: Vec::new(),
+            windows: Vec::new(),
         }
     }
 
-    /// Fixes the instant that slices count from.
+    /// Sets the instant at which the first window begins. Requests that are added before are
+    /// ignored.
     pub(crate) fn begin(&mut self, start: Instant) {
         self.start = Some(start);
     }
 
-    /// Adds a request that is over.
+    /// Adds a finished request.
     pub(super) fn add(&mut self, attempt: &Attempt) {
         let Some(start) = self.start else { return };
         let offset = attempt.intended.saturating_duration_since(start);
-        let index = offset.as_nanos() / self.width.as_nanos();
-        // What begins at the very end belongs to the last slice.
-        let index = index.min(u128::from(WINDOWS_MAX - 1));
-        let index = usize::try_from(index).unwrap_or_default();
-        if self.slices.len() <= index {
-            self.slices.resize_with(index + 1, Slice::default);
+        // A request that is due at the very end belongs to the last window.
+        let index = (offset.as_nanos() / self.width.as_nanos()).min(u128::from(WINDOWS_MAX - 1));
+        let index = usize::try_from(index).expect("the index is below WINDOWS_MAX");
+        if self.windows.len() <= index {
+            self.windows.resize_with(index + 1, WindowCounts::default);
         }
-        let Some(slice) = self.slices.get_mut(index) else {
-            return;
-        };
-        slice.requests += 1;
+        let window = self
+            .windows
+            .get_mut(index)
+            .expect("the list has just been extended to this index");
+        window.requests += 1;
         match &attempt.outcome {
-            Ok(answer) => {
-                slice.failed += u64::from(answer.status >= 400);
-                let latency = answer.ended.saturating_duration_since(attempt.intended);
-                slice.latency.record(latency);
+            Ok(response) => {
+                window.failed += u64::from(response.status >= 400);
+                let latency = response.ended.saturating_duration_since(attempt.intended);
+                window.latency.record(latency);
             }
-            Err(_) => slice.failed += 1,
+            Err(_) => window.failed += 1,
         }
     }
 
-    /// The slices, in order.
+    /// The results of all windows in order.
     pub(crate) fn windows(&self) -> Vec<Window> {
-        let slices = (0_u32..).zip(&self.slices).map(|(index, slice)| {
-            let us = slice.latency.percentiles();
-            Window {
-                from_s: (self.width * index).as_secs_f64(),
-                requests: slice.requests,
-                failed: slice.failed,
-                p50: us.map(|us| us.p50),
-                p99: us.map(|us| us.p99),
-                max: us.map(|us| us.max),
-            }
-        });
-        slices.collect()
+        (0_u32..)
+            .zip(&self.windows)
+            .map(|(index, window)| {
+                let us = window.latency.percentiles();
+                Window {
+                    from_s: (self.width * index).as_secs_f64(),
+                    requests: window.requests,
+                    failed: window.failed,
+                    p50: us.map(|us| us.p50),
+                    p99: us.map(|us| us.p99),
+                    max: us.map(|us| us.max),
+                }
+            })
+            .collect()
     }
 }
 
-impl Default for Slice {
+impl Default for WindowCounts {
     fn default() -> Self {
         Self {
             requests: 0,
             failed: 0,
-            latency: Micros::coarse(),
+            latency: DurationHistogram::coarse(),
         }
     }
 }

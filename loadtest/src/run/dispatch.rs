@@ -1,9 +1,9 @@
-//! The thread that keeps the schedule.
+//! The thread that dispatches requests at their scheduled instants.
 //!
-//! Its own thread, because a task would wait for its turn behind the answers that it must not wait
-//! for. It sleeps on the kernel's high-resolution timer until shortly before each absolute instant,
-//! and spins from there, at most [`SPIN`] per request: a core that has to wake up costs as much. An
-//! instant that has passed is dispatched at once, and the next one is not moved.
+//! It is a thread because a task would wait for its turn behind the responses that it must not wait
+//! for. It sleeps on the kernel's high-resolution timer until shortly before each absolute instant
+//! and spins from there, at most [`SPIN`] per request: waking up a core takes as long. A request
+//! that is overdue is dispatched at once, and the next instant does not move.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -16,16 +16,16 @@ use crate::alarm::sharpen_this_thread;
 /// The longest spin before an instant: a fifth of a core at 2,000 requests per second.
 const SPIN: Duration = Duration::from_micros(100);
 
-/// One request of a schedule.
+/// A request and the instant it is due.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Due {
-    /// From the start.
+    /// Time from the start of the load.
     pub(crate) offset: Duration,
-    /// Which of the load's requests.
+    /// Index among the load's requests.
     pub(crate) request: usize,
 }
 
-/// A running dispatcher. It stops when dropped, and closes its queue when it is done.
+/// A running dispatcher. It stops when dropped, and closes its queue after the last request.
 #[derive(Debug)]
 pub(super) struct Dispatcher {
     shared: Arc<Shared>,
@@ -39,7 +39,7 @@ struct Shared {
 }
 
 impl Dispatcher {
-    /// Dispatches into `queue` at `start` plus each offset of `schedule`, which ascend.
+    /// Dispatches into `queue` at `start` plus each offset of `schedule`. Offsets must ascend.
     pub(super) fn start(
         schedule: impl Iterator<Item = Due> + Send + 'static,
         start: Instant,
@@ -51,7 +51,7 @@ impl Dispatcher {
             .name("dispatch".to_owned())
             .spawn(move || {
                 sharpen_this_thread();
-                for_thread.keep(schedule, start, &queue);
+                for_thread.dispatch_all(schedule, start, &queue);
                 queue.close();
             })?;
         Ok(Self {
@@ -60,7 +60,7 @@ impl Dispatcher {
         })
     }
 
-    /// How many requests were due so far.
+    /// The number of requests that have been due so far.
     pub(super) fn dispatched(&self) -> u64 {
         self.shared.dispatched.load(Ordering::Relaxed)
     }
@@ -77,7 +77,7 @@ impl Drop for Dispatcher {
 }
 
 impl Shared {
-    fn keep(&self, schedule: impl Iterator<Item = Due>, start: Instant, queue: &Queue) {
+    fn dispatch_all(&self, schedule: impl Iterator<Item = Due>, start: Instant, queue: &Queue) {
         for Due { offset, request } in schedule {
             let due = start + offset;
             loop {

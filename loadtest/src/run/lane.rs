@@ -1,12 +1,13 @@
-//! Connections to one target that outlive one load, and one load on them.
+//! A lane: the connections to one target, and the loads that are sent over them.
 //!
-//! What a load leaves open the next one uses, so that a target which is loaded in turns with others
-//! is met each time with warm connections.
+//! A load reuses the connections that the one before it left open, so that targets which are loaded
+//! in turns are always loaded over warm connections.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
+use parking_lot::Mutex;
 use tokio::task::JoinSet;
 
 use super::dispatch::{Dispatcher, Due};
@@ -17,28 +18,28 @@ use super::{Error, LEAD, PROGRESS_INTERVAL, Plan};
 use crate::client::{self, Connection, Connector, Http, Target, Trust};
 use crate::report::{Failure, Recorder};
 
-/// One target that may be loaded.
+/// A target with open connections. Opening a lane checks that the target may be loaded.
 pub(crate) struct Lane {
     connector: Connector,
     /// Idle HTTP/1.1 connections, or the one HTTP/2 connection.
-    kept: Vec<Connection>,
+    idle: Vec<Connection>,
 }
 
-/// One load.
-pub(crate) struct Load {
-    /// The requests; which of them, the schedule says.
+/// The description of one load.
+pub(crate) struct LoadSpec {
+    /// The requests. The schedule refers to them by index.
     pub(crate) requests: Requests,
-    pub(crate) when: When,
-    /// From a request's intended start to its last byte.
+    pub(crate) pacing: Pacing,
+    /// Time allowed from a request's intended start to the last byte of its response.
     pub(crate) timeout: Duration,
-    /// Where what is seen goes.
+    /// Collects the measurements.
     pub(crate) recorder: Recorder,
-    /// Looks at whole answers; without one their bodies are not kept.
+    /// Inspects complete responses. Without it, response bodies are not buffered.
     pub(crate) check: Option<Arc<Check>>,
 }
 
-/// When requests are sent.
-pub(crate) enum When {
+/// The timing of the requests.
+pub(crate) enum Pacing {
     Open {
         schedule: Box<dyn Iterator<Item = Due> + Send>,
         connections: usize,
@@ -49,26 +50,28 @@ pub(crate) enum When {
     },
 }
 
-/// What one load saw.
-pub(crate) struct Loaded {
+/// The measurements of one load.
+pub(crate) struct LoadOutcome {
     pub(crate) recorder: Recorder,
     pub(crate) start: Instant,
     /// Requests that were due; `None` in a closed loop.
     pub(crate) offered: Option<u64>,
-    /// How long it lasted, where it was stopped.
+    /// The time after which the load was stopped early, if it was.
     pub(crate) stopped_after: Option<Duration>,
 }
 
 impl Lane {
-    /// The lane of a plan's target.
-    pub(super) async fn of(plan: &Plan) -> Result<Self, Error> {
+    /// Opens the lane of a plan's target.
+    pub(super) async fn for_plan(plan: &Plan) -> Result<Self, Error> {
         let (trust, host) = (plan.trust.as_ref(), plan.permitted_host.as_deref());
         Self::open(&plan.target, plan.http, trust, host, plan.timeout).await
     }
 
     /// Resolves the target and opens a first connection.
     ///
-    /// Only a target on this machine is called, unless `permitted_host` is its host.
+    /// # Errors
+    /// When the target is not this machine and its host is not `permitted_host`, when it cannot be
+    /// reached, or when its URL cannot be used.
     pub(crate) async fn open(
         target: &Target,
         http: Http,
@@ -88,14 +91,14 @@ impl Lane {
             Err(error @ client::Error::Resolve { .. }) => return Err(down(&error)),
             Err(error) => return Err(Error::Request(error)),
         };
-        let is_here = |addr: &std::net::SocketAddr| addr.ip().to_canonical().is_loopback();
-        if !is_permitted && !connector.addrs().iter().all(is_here) {
+        let is_loopback = |addr: &std::net::SocketAddr| addr.ip().to_canonical().is_loopback();
+        if !is_permitted && !connector.addrs().iter().all(is_loopback) {
             return Err(refused());
         }
         match tokio::time::timeout(timeout, connector.connect()).await {
             Ok(Ok(first)) => Ok(Self {
                 connector,
-                kept: vec![first],
+                idle: vec![first],
             }),
             Ok(Err(error)) => Err(down(&error)),
             Err(_) => {
@@ -107,16 +110,16 @@ impl Lane {
         }
     }
 
-    /// Loads it until the load is done or `stop` resolves, telling `progress` the time and the
-    /// requests that are over.
+    /// Sends a load until it is complete or `stop` resolves. `progress` is called regularly with
+    /// the elapsed time and the number of finished requests.
     pub(crate) async fn load(
         &mut self,
-        load: Load,
+        load: LoadSpec,
         stop: impl Future<Output = ()>,
         progress: impl Fn(Duration, u64),
-    ) -> Result<Loaded, Error> {
+    ) -> Result<LoadOutcome, Error> {
         let mut start = Instant::now();
-        if let When::Open { .. } = &load.when {
+        if let Pacing::Open { .. } = &load.pacing {
             start += LEAD;
         }
         let mut recorder = load.recorder;
@@ -134,27 +137,27 @@ impl Lane {
         });
         let mut workers = JoinSet::new();
         let mut dispatcher = None;
-        match load.when {
-            When::Open {
+        match load.pacing {
+            Pacing::Open {
                 schedule,
                 connections,
             } => {
                 let queue = Arc::new(Queue::default());
                 for _ in 0..connections {
                     let (shared, queue) = (Arc::clone(&shared), Arc::clone(&queue));
-                    workers.spawn(worker::open_loop(shared, queue, self.kept.pop()));
+                    workers.spawn(worker::open_loop(shared, queue, self.idle.pop()));
                 }
                 let started = Dispatcher::start(schedule, start, queue);
                 dispatcher = Some(started.map_err(Error::Thread)?);
             }
-            When::Closed {
+            Pacing::Closed {
                 workers: count,
                 duration,
             } => {
                 let end = start + duration;
                 for index in 0..count {
                     let shared = Arc::clone(&shared);
-                    workers.spawn(worker::closed_loop(shared, end, index, self.kept.pop()));
+                    workers.spawn(worker::closed_loop(shared, end, index, self.idle.pop()));
                 }
             }
         }
@@ -164,7 +167,7 @@ impl Lane {
         let stopped_after = (!is_whole).then(|| start.elapsed());
         let offered = dispatcher.map(|dispatcher| dispatcher.dispatched());
         let recorder = std::mem::take(&mut *shared.recorder());
-        Ok(Loaded {
+        Ok(LoadOutcome {
             recorder,
             start,
             offered,
@@ -172,7 +175,7 @@ impl Lane {
         })
     }
 
-    /// Waits for the workers, and says whether they came to their end by themselves.
+    /// Waits for the workers. Returns whether they finished before `stop` resolved.
     async fn drain(
         &mut self,
         shared: &Shared,
@@ -186,7 +189,7 @@ impl Lane {
         loop {
             tokio::select! {
                 joined = workers.join_next() => match joined {
-                    Some(ended) => self.kept.extend(ended.ok().flatten()),
+                    Some(ended) => self.idle.extend(ended.ok().flatten()),
                     None => return true,
                 },
                 _ = ticks.tick() => progress(start.elapsed(), shared.recorder().finished),
@@ -199,12 +202,12 @@ impl Lane {
         }
     }
 
-    /// HTTP/2 workers share one connection: any kept one.
+    /// The connection that all HTTP/2 workers share.
     fn multiplexed(&mut self) -> Option<Connection> {
         if self.connector.http() == Http::One {
             return None;
         }
-        self.kept.truncate(1);
-        self.kept.first().and_then(Connection::share)
+        self.idle.truncate(1);
+        self.idle.first().and_then(Connection::share)
     }
 }

@@ -1,12 +1,13 @@
-//! One run: a schedule, connections, and what they saw.
+//! Runs: one load on one target, and its measurements.
 //!
-//! Open loop: requests are due at absolute instants whether or not earlier ones were answered, and
-//! latency counts from those instants, so that a slow target cannot make itself look better by
-//! slowing the load down. A request that finds every connection taken waits, and its waiting is in
-//! its latency. Closed loop: N workers, each with one request in flight; asked for by name only.
+//! In an open loop, requests are due at absolute instants whether or not earlier ones were answered,
+//! and latency counts from those instants, so that a slow target cannot make itself look better by
+//! slowing down the load. A request that finds every connection busy waits, and its latency includes
+//! the wait. In a closed loop, each of N workers has one request in flight; it must be requested
+//! explicitly.
 //!
-//! The time allowed to a request counts from its intended start too, so a run ends no later than
-//! its duration and one timeout.
+//! A request's time limit also counts from its intended start, so a run ends no later than its
+//! duration plus one timeout.
 
 mod dispatch;
 mod lane;
@@ -17,9 +18,9 @@ mod tokens;
 mod worker;
 
 pub(crate) use self::dispatch::Due;
-pub(crate) use self::lane::{Lane, Load as LaneLoad, When};
+pub(crate) use self::lane::{Lane, LoadSpec, Pacing};
 pub use self::requests::Requests;
-pub use self::sweep::{Knee, Sweep, sweep};
+pub use self::sweep::{Knee, Sweep, SweepProgress, sweep};
 pub(crate) use self::worker::Check;
 
 use std::io;
@@ -30,40 +31,40 @@ use crate::client::{self, Http, Target, Trust};
 use crate::report::{Failure, Measured, Recorder, Summary, Timeline};
 use crate::schedule::{Load, Schedule};
 
-/// Between the start being fixed and the first request, so that every worker stands ready.
+/// Time between fixing the start of a load and its first request, in which every worker gets ready.
 const LEAD: Duration = Duration::from_millis(20);
 const PROGRESS_INTERVAL: Duration = Duration::from_millis(100);
 
-/// All that a run is made of.
+/// The description of a run.
 #[derive(Clone, Debug)]
 pub struct Plan {
-    /// Where the requests go.
+    /// The target that the requests go to.
     pub target: Target,
-    /// The requests.
+    /// The requests to send.
     pub requests: Requests,
-    /// The version spoken.
+    /// The HTTP version to speak.
     pub http: Http,
-    /// Authorities for an `https` target.
+    /// Certificate authorities; required for an `https` target.
     pub trust: Option<Trust>,
-    /// When requests are sent.
+    /// The timing of the requests.
     pub load: Load,
-    /// How long.
+    /// The time in which requests are due.
     pub duration: Duration,
-    /// From a request's intended start to its last byte.
+    /// Time allowed from a request's intended start to the last byte of its response.
     pub timeout: Duration,
-    /// A host besides this machine that the caller may load.
+    /// A host that may be loaded although it is not this machine.
     pub permitted_host: Option<String>,
 }
 
-/// A plan's requests at instants of their own.
+/// The schedule of a recording, and the check of its responses.
 pub(crate) struct Recording {
-    /// When each is due; ascends.
+    /// The requests and their instants, which must ascend.
     pub(crate) schedule: Box<dyn Iterator<Item = Due> + Send>,
-    /// Looks at each whole answer.
+    /// Inspects each complete response.
     pub(crate) check: Arc<Check>,
 }
 
-/// Why there was no load at all.
+/// The reason why no load was sent at all.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The host is not this machine, and was not permitted.
@@ -71,18 +72,18 @@ pub enum Error {
         "`{0}` is not this machine: only loopback is loaded unless `--i-may-load {0}` is given"
     )]
     Refused(String),
-    /// The url cannot be called as asked.
+    /// The request cannot be built for this URL and these options.
     #[error(transparent)]
     Request(client::Error),
-    /// The system has no thread for the schedule.
-    #[error("cannot start the dispatcher")]
+    /// The operating system could not start a thread.
+    #[error("cannot start a thread")]
     Thread(#[source] io::Error),
-    /// Nobody answers at the target. A single run reports this in its [`Summary`] instead.
+    /// The target cannot be reached. A single run reports this in its [`Summary`] instead.
     #[error("{0}")]
     Down(Down),
 }
 
-/// Why nobody could be reached.
+/// The reason why a target could not be reached.
 #[derive(Debug)]
 pub struct Down(Failure);
 
@@ -98,20 +99,20 @@ impl std::fmt::Display for Down {
     }
 }
 
-/// Runs `plan` until it is done or `stop` resolves, telling `progress` the time and the requests
-/// that are over.
+/// Runs `plan` until it is complete or `stop` resolves. `progress` is called regularly with the
+/// elapsed time and the number of finished requests.
 ///
-/// Only a target on this machine is called, unless the plan permits its host by name. A target that
-/// is down when the run begins is not loaded; the summary says so.
+/// Only a target on this machine is loaded, unless the plan permits its host by name. If the target
+/// is down when the run begins, no load is sent, and the summary contains the failure.
 ///
 /// # Errors
-/// When nothing could be tried. What goes wrong on the wire is in the summary.
+/// When no request could be attempted. The summary reports what goes wrong on the network.
 pub async fn run(
     plan: &Plan,
     stop: impl Future<Output = ()>,
     progress: impl Fn(Duration, u64),
 ) -> Result<Summary, Error> {
-    let mut lane = match Lane::of(plan).await {
+    let mut lane = match Lane::for_plan(plan).await {
         Ok(lane) => lane,
         Err(Error::Down(Down(failure))) => return Ok(down(plan, failure)),
         Err(error) => return Err(error),
@@ -120,22 +121,22 @@ pub async fn run(
     Ok(summary)
 }
 
-/// Sends the plan's requests when `recording` says.
+/// Sends the plan's requests at the instants of `recording`.
 ///
 /// # Errors
-/// As [`run`]; a target that is down, too.
+/// When no request could be attempted, or the target is down.
 pub(crate) async fn run_recorded(
     plan: &Plan,
     recording: Recording,
     stop: impl Future<Output = ()>,
     progress: impl Fn(Duration, u64),
 ) -> Result<Summary, Error> {
-    let mut lane = Lane::of(plan).await?;
+    let mut lane = Lane::for_plan(plan).await?;
     let (summary, _) = load_once(&mut lane, plan, Some(recording), stop, progress).await?;
     Ok(summary)
 }
 
-/// Runs `plan` on an open lane, and says whether it came to its end.
+/// Runs `plan` on an open lane. The flag is true if the run was complete, false if it was stopped.
 async fn load_once(
     lane: &mut Lane,
     plan: &Plan,
@@ -144,20 +145,20 @@ async fn load_once(
     progress: impl Fn(Duration, u64),
 ) -> Result<(Summary, bool), Error> {
     let mut check = None;
-    let when = match (recording, plan.load) {
+    let pacing = match (recording, plan.load) {
         (Some(recording), Load::Recorded { connections, .. }) => {
             check = Some(recording.check);
             let schedule = recording.schedule;
-            When::Open {
+            Pacing::Open {
                 schedule,
                 connections,
             }
         }
-        (_, load) => when(load, plan.duration),
+        (_, load) => pacing(load, plan.duration),
     };
-    let load = LaneLoad {
+    let load = LoadSpec {
         requests: plan.requests.clone(),
-        when,
+        pacing,
         timeout: plan.timeout,
         recorder: Recorder {
             connections: 1,
@@ -166,15 +167,16 @@ async fn load_once(
         },
         check,
     };
-    let loaded = lane.load(load, stop, progress).await?;
-    let duration = loaded.stopped_after.unwrap_or(plan.duration);
-    let (recorder, start) = (&loaded.recorder, loaded.start);
-    let summary = summary(plan, recorder, start, duration, loaded.offered);
-    Ok((summary, loaded.stopped_after.is_none()))
+    let outcome = lane.load(load, stop, progress).await?;
+    let duration = outcome.stopped_after.unwrap_or(plan.duration);
+    let (recorder, start) = (&outcome.recorder, outcome.start);
+    let summary = summary(plan, recorder, start, duration, outcome.offered);
+    Ok((summary, outcome.stopped_after.is_none()))
 }
 
-/// Requests one by one, as `load` has it.
-pub(crate) fn when(load: Load, duration: Duration) -> When {
+/// The pacing of a load. A recorded load gets an empty schedule, because its instants come with the
+/// recording.
+pub(crate) fn pacing(load: Load, duration: Duration) -> Pacing {
     match load {
         Load::Open {
             arrivals,
@@ -183,12 +185,11 @@ pub(crate) fn when(load: Load, duration: Duration) -> When {
             seed,
             connections,
         } => {
-            let schedule = Schedule::new(arrivals, rate, duration, seed);
-            let schedule = match ramp_to {
-                Some(rate) => schedule.ramp_to(rate),
-                None => schedule,
-            };
-            When::Open {
+            let mut schedule = Schedule::new(arrivals, rate, duration, seed);
+            if let Some(rate) = ramp_to {
+                schedule = schedule.ramp_to(rate);
+            }
+            Pacing::Open {
                 schedule: Box::new(
                     schedule
                         .enumerate()
@@ -197,9 +198,8 @@ pub(crate) fn when(load: Load, duration: Duration) -> When {
                 connections,
             }
         }
-        Load::Closed { workers } => When::Closed { workers, duration },
-        // Its schedule is with the recording; without one there is nothing to send.
-        Load::Recorded { connections, .. } => When::Open {
+        Load::Closed { workers } => Pacing::Closed { workers, duration },
+        Load::Recorded { connections, .. } => Pacing::Open {
             schedule: Box::new(std::iter::empty()),
             connections,
         },
@@ -219,7 +219,7 @@ fn summary(
     duration: Duration,
     offered: Option<u64>,
 ) -> Summary {
-    Summary::of(Measured {
+    Summary::new(Measured {
         target: &plan.target,
         http: plan.http,
         load: plan.load,

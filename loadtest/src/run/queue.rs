@@ -1,28 +1,29 @@
-//! The seam between the schedule and the connections.
+//! The queue between the schedule and the connections.
 //!
-//! A due request goes to the connection that fell idle last, so that a run opens no more
-//! connections than it needs; with none idle it waits in line, and its latency counts from when it
-//! was intended. Holds at most the requests of one run's schedule. `dispatch` never waits.
+//! A due request goes to the connection that became idle last, so that a run opens no more
+//! connections than it needs. If none is idle the request waits in the queue, and its latency counts
+//! from its intended start. The queue holds at most the requests of one run's schedule, and
+//! `dispatch` never waits.
 
 use std::collections::VecDeque;
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use parking_lot::Mutex;
 use tokio::sync::oneshot;
 
-/// One request to be sent.
+/// A request to send.
 #[derive(Debug, PartialEq)]
 pub(super) struct Job {
-    /// When the schedule wanted it sent.
+    /// The instant it is due.
     pub(super) intended: Instant,
-    /// Which of the load's requests.
+    /// Index among the load's requests.
     pub(super) request: usize,
-    /// The dispatcher's lag, where the job had to wait in line; a job that is handed over leaves
-    /// it to the receiver, so that the hand-over is in it.
+    /// The dispatch lag, if it is known: for a queued job the lag of the dispatcher. A job that is
+    /// handed to an idle connection has none, so that the receiver's lag includes the hand-over.
     pub(super) lag: Option<Duration>,
 }
 
-/// Jobs in line, or connections in line for jobs.
+/// Either queued jobs, or idle connections that wait for jobs.
 #[derive(Debug, Default)]
 pub(super) struct Queue {
     state: Mutex<State>,
@@ -36,14 +37,14 @@ struct State {
 }
 
 impl Queue {
-    /// Hands a due request over, or puts it in line.
+    /// Hands a due request to an idle connection, or queues it.
     pub(super) fn dispatch(&self, intended: Instant, request: usize) {
         let mut job = Job {
             intended,
             request,
             lag: None,
         };
-        let mut state = self.lock();
+        let mut state = self.state.lock();
         while let Some(idle) = state.idle.pop() {
             match idle.send(job) {
                 Ok(()) => return,
@@ -54,17 +55,17 @@ impl Queue {
         state.jobs.push_back(job);
     }
 
-    /// No more jobs come; those in line are still given out.
+    /// Declares that no more jobs will come. Queued jobs are still handed out.
     pub(super) fn close(&self) {
-        let mut state = self.lock();
+        let mut state = self.state.lock();
         state.is_closed = true;
         state.idle.clear();
     }
 
-    /// The next job; `None` when it is closed and the line is empty.
+    /// Waits for the next job. Returns `None` once the queue is closed and empty.
     pub(super) async fn next(&self) -> Option<Job> {
         let waiting = {
-            let mut state = self.lock();
+            let mut state = self.state.lock();
             if let Some(job) = state.jobs.pop_front() {
                 return Some(job);
             }
@@ -76,10 +77,6 @@ impl Queue {
             receiver
         };
         waiting.await.ok()
-    }
-
-    fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -95,7 +92,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_job_goes_to_the_connection_that_fell_idle_last() {
+    async fn a_job_goes_to_the_connection_that_became_idle_last() {
         let queue = Queue::default();
         let (mut first, mut last) = (pin!(queue.next()), pin!(queue.next()));
         assert!(poll(first.as_mut()).is_pending());
@@ -112,11 +109,13 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn jobs_in_line_keep_their_order_and_outlive_the_close() {
+    async fn queued_jobs_keep_their_order_and_survive_the_close() {
         let queue = Queue::default();
         let start = Instant::now();
         let instants = [start, start + Duration::from_micros(1)];
-        instants.into_iter().for_each(|at| queue.dispatch(at, 0));
+        for intended in instants {
+            queue.dispatch(intended, 0);
+        }
         queue.close();
         for intended in instants {
             let job = queue.next().await.unwrap();
@@ -127,7 +126,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_connection_that_left_loses_no_job() {
+    async fn a_connection_that_stops_waiting_loses_no_job() {
         let queue = Queue::default();
         {
             let left = pin!(queue.next());

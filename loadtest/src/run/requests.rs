@@ -1,4 +1,4 @@
-//! The requests of one load, by number: of its schedule, or of its recording.
+//! The requests of one load, by index in its schedule or recording.
 
 use std::sync::Arc;
 
@@ -6,53 +6,66 @@ use bytes::Bytes;
 use http::Request;
 use http_body_util::Full;
 
-use crate::client::Template;
+use crate::client::PreparedRequest;
 
-/// Requests by number. Cheap to clone.
+/// The requests of a load. Cheap to clone.
 #[derive(Clone)]
 pub struct Requests {
-    kind: Kind,
+    source: Source,
 }
 
 #[derive(Clone)]
-enum Kind {
-    /// One over and over.
-    Same(Arc<Template>),
-    /// Each made when it is due.
-    Made(Arc<dyn Fn(usize) -> Option<Template> + Send + Sync>),
+enum Source {
+    Repeat(Arc<PreparedRequest>),
+    Generate(Arc<dyn Fn(usize) -> Option<PreparedRequest> + Send + Sync>),
+}
+
+/// One request, ready to send.
+pub(super) struct OutgoingRequest {
+    pub(super) request: Request<Full<Bytes>>,
+    pub(super) body_bytes: usize,
 }
 
 impl Requests {
-    /// One over and over.
+    /// Sends the same request every time.
     #[must_use]
-    pub fn same(template: Template) -> Self {
-        let kind = Kind::Same(Arc::new(template));
-        Self { kind }
+    pub fn repeat(template: PreparedRequest) -> Self {
+        let source = Source::Repeat(Arc::new(template));
+        Self { source }
     }
 
-    /// Those of `make`, each made when it is due; it knows every number that the load has.
-    pub fn made(make: impl Fn(usize) -> Option<Template> + Send + Sync + 'static) -> Self {
-        let kind = Kind::Made(Arc::new(make));
-        Self { kind }
+    /// Calls `generate` for each request when it is due. The function must return a request for
+    /// every index of the load; `None` makes the request fail.
+    pub fn generate(
+        generate: impl Fn(usize) -> Option<PreparedRequest> + Send + Sync + 'static,
+    ) -> Self {
+        let source = Source::Generate(Arc::new(generate));
+        Self { source }
     }
 
-    /// The request of this number and its body's length; `None` where there is none.
-    pub(super) fn at(&self, index: usize) -> Option<(Request<Full<Bytes>>, usize)> {
-        match &self.kind {
-            Kind::Same(template) => Some((template.request(), template.body_bytes())),
-            Kind::Made(make) => {
-                let template = make(index)?;
-                Some((template.request(), template.body_bytes()))
-            }
+    /// The request at `index`.
+    pub(super) fn get(&self, index: usize) -> Option<OutgoingRequest> {
+        match &self.source {
+            Source::Repeat(request) => Some(OutgoingRequest::from(&**request)),
+            Source::Generate(generate) => Some(OutgoingRequest::from(&generate(index)?)),
+        }
+    }
+}
+
+impl From<&PreparedRequest> for OutgoingRequest {
+    fn from(request: &PreparedRequest) -> Self {
+        Self {
+            body_bytes: request.body_bytes(),
+            request: request.request(),
         }
     }
 }
 
 impl std::fmt::Debug for Requests {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(match &self.kind {
-            Kind::Same(_) => "Requests::same",
-            Kind::Made(_) => "Requests::made",
+        f.write_str(match &self.source {
+            Source::Repeat(_) => "Requests::repeat",
+            Source::Generate(_) => "Requests::generate",
         })
     }
 }

@@ -1,4 +1,4 @@
-//! One load after another, each at a higher rate: where does latency turn?
+//! A sweep: one load after another at different rates, to find where latency rises sharply.
 
 use std::time::Duration;
 
@@ -8,56 +8,72 @@ use super::{Error, Lane, Plan, load_once};
 use crate::report::Summary;
 use crate::schedule::Load;
 
-/// A p99 over so many times the first step's is past the knee.
+/// A p99 of more than this many times the first step's is past the knee.
 const P99_FACTOR: u64 = 5;
 
 /// The result of a sweep.
 #[derive(Clone, Debug, Serialize)]
 pub struct Sweep {
-    /// One a rate, in the order they were run.
+    /// One summary per rate, in the order they were run.
     pub steps: Vec<Summary>,
-    /// Where latency turns; absent where it did not.
+    /// The knee, if a step was past it.
     pub knee: Option<Knee>,
 }
 
-/// Where latency turns.
+/// The rate up to which the target keeps up.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Knee {
-    /// The last rate before it; absent where even the first one is past it.
+    /// The last rate before the knee; `None` if even the first rate is past it.
     pub rate: Option<f64>,
-    /// What was seen at the next rate.
+    /// The observation at the next rate.
     pub because: String,
 }
 
+/// How far a sweep has got.
+#[derive(Clone, Copy, Debug)]
+pub struct SweepProgress {
+    /// Index of the running step.
+    pub step: u64,
+    /// Time since that step began.
+    pub elapsed: Duration,
+    /// Finished requests of that step.
+    pub finished: u64,
+}
+
 impl Sweep {
-    fn of(steps: Vec<Summary>) -> Self {
+    fn new(steps: Vec<Summary>) -> Self {
         let knee = knee(&steps);
         Self { steps, knee }
     }
 }
 
-/// Runs `plan` once for each of `rates`, for the plan's duration each, on the same connections.
+/// Runs `plan` once at each of `rates`, for the plan's duration each, over the same connections.
 ///
-/// Ends early after a step in which no request succeeded. `progress` is told the step, the time in
-/// it, and its requests that are over.
+/// The sweep ends early after a step in which no request succeeded.
 ///
 /// # Errors
-/// As [`super::run`]; a target that is down at the beginning, too.
+/// When a load cannot be sent at all, as for [`super::run`], or the target is down at the beginning.
 pub async fn sweep(
     plan: &Plan,
     rates: &[f64],
     stop: impl Future<Output = ()>,
-    progress: impl Fn(usize, Duration, u64),
+    progress: impl Fn(SweepProgress),
 ) -> Result<Sweep, Error> {
-    let mut lane = Lane::of(plan).await?;
+    let mut lane = Lane::for_plan(plan).await?;
     let mut stop = std::pin::pin!(stop);
     let mut steps = Vec::new();
-    for (index, rate) in rates.iter().enumerate() {
+    for (step, rate) in (0..).zip(rates) {
         let mut plan = plan.clone();
         if let Load::Open { rate: of_step, .. } = &mut plan.load {
             *of_step = *rate;
         }
-        let progress = |elapsed, finished| progress(index, elapsed, finished);
+        let progress = |elapsed, finished| {
+            progress(SweepProgress {
+                step,
+                elapsed,
+                finished,
+            });
+        };
         let (summary, is_whole) = load_once(&mut lane, &plan, None, &mut stop, progress).await?;
         let is_over = summary.has_failed() || !is_whole;
         steps.push(summary);
@@ -65,39 +81,36 @@ pub async fn sweep(
             break;
         }
     }
-    Ok(Sweep::of(steps))
+    Ok(Sweep::new(steps))
 }
 
-/// The last step before the first that missed its rate, or whose p99 is over [`P99_FACTOR`] times
-/// the first one's.
+/// Finds the last step before the first one that missed its rate, or whose p99 is more than
+/// [`P99_FACTOR`] times that of the first step.
 fn knee(steps: &[Summary]) -> Option<Knee> {
     let first = steps.first()?.figure("latency").map(|latency| latency.p99);
-    let mut before = None;
+    let mut last_good = None;
     for step in steps {
-        let asked = asked(step);
+        let requested = step.load.rate().unwrap_or(step.rate.achieved);
         let p99 = step.figure("latency").map(|latency| latency.p99);
         let because = match (p99, first) {
-            (None, _) => Some(format!("at {asked}/s nothing was answered")),
+            (None, _) => Some(format!("at {requested}/s nothing was answered")),
             _ if step.missed_its_rate() => {
                 let achieved = step.rate.achieved;
-                Some(format!("at {asked}/s only {achieved:.1}/s were sent"))
+                Some(format!("at {requested}/s only {achieved:.1}/s were sent"))
             }
             (Some(p99), Some(first)) if p99 > P99_FACTOR * first => Some(format!(
-                "at {asked}/s p99 is {p99} us, over {P99_FACTOR} times the {first} us of the first rate"
+                "at {requested}/s p99 is {p99} us, more than {P99_FACTOR} times the {first} us of \
+                 the first rate"
             )),
             _ => None,
         };
         if let Some(because) = because {
-            let rate = before;
+            let rate = last_good;
             return Some(Knee { rate, because });
         }
-        before = Some(asked);
+        last_good = Some(requested);
     }
     None
-}
-
-fn asked(step: &Summary) -> f64 {
-    step.load.rate().unwrap_or(step.rate.achieved)
 }
 
 #[cfg(test)]
@@ -108,7 +121,7 @@ mod tests {
     use http::{HeaderMap, Method};
 
     use super::*;
-    use crate::client::{Http, Target, Template};
+    use crate::client::{Http, PreparedRequest, Target};
     use crate::run::Requests;
     use crate::schedule::Arrivals;
     use crate::upstream::Server;
@@ -118,8 +131,8 @@ mod tests {
         let target: Target = server.url(path).parse().unwrap();
         let (headers, body) = (HeaderMap::new(), Bytes::new());
         let plan = Plan {
-            requests: Requests::same(
-                Template::new(&target, Http::One, Method::POST, headers, body).unwrap(),
+            requests: Requests::repeat(
+                PreparedRequest::new(&target, Http::One, Method::POST, headers, body).unwrap(),
             ),
             target,
             http: Http::One,
@@ -135,13 +148,14 @@ mod tests {
             timeout: Duration::from_secs(20),
             permitted_host: None,
         };
-        let swept = sweep(&plan, rates, future::pending(), |_, _, _| ()).await;
-        swept.unwrap()
+        sweep(&plan, rates, future::pending(), |_| ())
+            .await
+            .unwrap()
     }
 
     #[tokio::test]
     async fn the_knee_is_before_the_rate_that_one_connection_cannot_carry() {
-        // An answer takes 50 ms: one connection carries 20 a second.
+        // A response takes 50 ms, so one connection carries 20 per second.
         let swept = swept("/echo?delay-us=50000", &[10.0, 200.0, 300.0]).await;
         assert_eq!(swept.steps.len(), 3);
         assert_eq!(swept.steps[1].requests, 40);
@@ -159,7 +173,7 @@ mod tests {
         let swept = swept("/echo?status=503", &[10.0, 20.0]).await;
         assert_eq!(swept.steps.len(), 1);
         assert!(swept.steps[0].has_failed());
-        // It was answered, on time.
+        // The requests were answered, and on time.
         assert_eq!(swept.knee, None);
     }
 }

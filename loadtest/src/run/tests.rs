@@ -14,7 +14,7 @@ use tokio::task::JoinSet;
 
 use super::*;
 use crate::bodies;
-use crate::client::Template;
+use crate::client::PreparedRequest;
 use crate::schedule::Arrivals;
 use crate::upstream::Server;
 
@@ -25,7 +25,7 @@ fn plan(url: &str, headers: &[(&'static str, &'static str)], body: Bytes, load: 
         map.insert(*name, HeaderValue::from_static(value));
     }
     Plan {
-        requests: same(&target, Http::One, map, body),
+        requests: repeat(&target, Http::One, map, body),
         target,
         http: Http::One,
         trust: None,
@@ -36,8 +36,8 @@ fn plan(url: &str, headers: &[(&'static str, &'static str)], body: Bytes, load: 
     }
 }
 
-fn same(target: &Target, http: Http, headers: HeaderMap, body: Bytes) -> Requests {
-    Requests::same(Template::new(target, http, Method::POST, headers, body).unwrap())
+fn repeat(target: &Target, http: Http, headers: HeaderMap, body: Bytes) -> Requests {
+    Requests::repeat(PreparedRequest::new(target, http, Method::POST, headers, body).unwrap())
 }
 
 fn open(rate: f64, connections: usize) -> Load {
@@ -70,7 +70,7 @@ async fn every_scheduled_request_is_sent_and_counted_on_both_versions() {
         );
         plan.http = http;
         let body = Bytes::from("12345");
-        plan.requests = same(&plan.target, http, HeaderMap::new(), body);
+        plan.requests = repeat(&plan.target, http, HeaderMap::new(), body);
         let summary = summary_of(&plan).await;
         assert_eq!(summary.requests, 40);
         assert_eq!(summary.statuses.get(&200), Some(&40));
@@ -96,15 +96,15 @@ async fn waiting_for_a_connection_is_in_the_latency_from_the_intended_start() {
     let plan = plan(&server.url("/echo"), &delay, Bytes::new(), open(100.0, 1));
     let summary = summary_of(&plan).await;
     assert_eq!((summary.requests, summary.connections), (10, 1));
-    // Ten answers of 20 ms one after the other; the last one was due at 90 ms.
+    // Ten responses of 20 ms one after the other, the last of which was due at 90 ms.
     let latency = summary.figure("latency").unwrap();
     assert!(latency.max >= 200_000 - 90_000, "{summary}");
-    // The last send was not before 180 ms: at most 56/s.
+    // The last request was sent after 180 ms or more, which is at most 56/s.
     assert!(!summary.degraded.is_empty(), "{summary}");
 }
 
 #[tokio::test]
-async fn a_stream_has_its_token_times_and_the_header_its_figure() {
+async fn a_stream_has_token_times_and_no_overhead_figure_without_the_header() {
     let server = start().await;
     let url = server.url("/v1/chat/completions?tokens=4&gap-us=300");
     let plan = plan(&url, &[], bodies::chat(3, true, "m"), open(50.0, 4));
@@ -114,12 +114,12 @@ async fn a_stream_has_its_token_times_and_the_header_its_figure() {
     assert_eq!(count("itl"), Some(5 * 3));
     assert_eq!(count("tpot"), Some(5));
     assert_eq!(count("x-offpath-overhead-us"), None);
-    // The first token leaves a gap after the head.
+    // The first token is sent one gap after the head.
     assert!(summary.figure("ttft").unwrap().p50 >= 300);
 }
 
 #[tokio::test]
-async fn a_cut_answer_is_an_error_and_no_success() {
+async fn a_truncated_response_is_an_error_and_not_a_success() {
     let server = start().await;
     let body = Bytes::from("0123456789");
     let plan = plan(
@@ -136,7 +136,7 @@ async fn a_cut_answer_is_an_error_and_no_success() {
 }
 
 #[tokio::test]
-async fn an_answer_later_than_the_timeout_is_an_error() {
+async fn a_response_later_than_the_timeout_is_an_error() {
     let server = start().await;
     let headers = [("x-stall-ms", "5000")];
     let body = Bytes::from("0123456789");
@@ -194,7 +194,7 @@ async fn a_stopped_run_keeps_what_it_measured() {
     assert!(summary.duration_s < 3600.0);
 }
 
-/// Counts requests in flight; none of the first `together` is answered before all have come.
+/// Counts requests in flight. None of the first `together` is answered before all have arrived.
 #[derive(Debug)]
 struct Gathering {
     barrier: Barrier,

@@ -1,8 +1,9 @@
-//! The times of one streamed answer: when its token events came.
+//! Token timing of one streamed response.
 //!
-//! A token event is one that carries text or a piece of a call: in OpenAI's formats a non-empty
-//! `delta.content`, `delta.reasoning_content`, `delta.tool_calls` or `text`, so not the role, the
-//! finish reason, the usage or `[DONE]`. In formats without `choices` it is every event but errors.
+//! A token event carries text or a fragment of a tool call. In OpenAI's formats that is a non-empty
+//! `delta.content`, `delta.reasoning_content`, `delta.tool_calls` or `text`; the role, the finish
+//! reason, the usage and `[DONE]` do not count. In formats without `choices` every event except an
+//! error counts.
 
 use std::borrow::Cow;
 use std::time::{Duration, Instant};
@@ -12,19 +13,19 @@ use serde::de::IgnoredAny;
 
 use crate::sse::Splitter;
 
-/// Watches one stream. Knows no clock: the caller says when bytes came.
+/// Measures one stream. It reads no clock: the caller passes the arrival time of each chunk.
 #[derive(Debug, Default)]
 pub(super) struct TokenTimes {
     splitter: Splitter,
     first: Option<Instant>,
     last: Option<Instant>,
     count: u32,
-    /// Gaps not yet taken.
+    /// Gaps that the caller has not taken yet.
     gaps: Vec<Duration>,
 }
 
 impl TokenTimes {
-    /// Takes bytes that came at `at`. Token events of one read have gaps of 0.
+    /// Parses bytes that arrived at `at`. Token events of one chunk have gaps of 0.
     pub(super) fn push(&mut self, chunk: &[u8], at: Instant) {
         let Self {
             splitter,
@@ -45,12 +46,13 @@ impl TokenTimes {
         });
     }
 
-    /// The gaps since the last take: callers bound what is held by taking often.
+    /// Returns and forgets the gaps since the last call. Call it after every chunk to keep the list
+    /// short.
     pub(super) fn take_gaps(&mut self) -> Vec<Duration> {
         std::mem::take(&mut self.gaps)
     }
 
-    /// From `sent` to the first token event.
+    /// The time from `sent` to the first token event.
     pub(super) fn first_after(&self, sent: Instant) -> Option<Duration> {
         self.first
             .map(|first| first.saturating_duration_since(sent))

@@ -1,39 +1,42 @@
-//! One connection's life: take a request, send it, time its answer, again.
+//! Workers: each takes a request, sends it, times its response, and repeats.
 //!
-//! An HTTP/1.1 worker owns its connection and has one request in flight; HTTP/2 workers share one
-//! connection and are the streams on it. A connection is opened when it is first needed, within
-//! the latency of the request that needed it.
+//! An HTTP/1.1 worker owns its connection and has one request in flight. HTTP/2 workers share one
+//! connection and each uses one stream of it. A connection is opened when it is first needed, and
+//! the latency of that request includes the connection's set-up.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use http::response::Parts;
 use http::{HeaderMap, header};
 use http_body_util::BodyExt as _;
+use hyper::body::Incoming;
+use parking_lot::{Mutex, MutexGuard};
 
-use super::queue::Queue;
+use super::queue::{Job, Queue};
 use super::requests::Requests;
 use super::tokens::TokenTimes;
 use crate::client::{self, Connection, Connector, Http};
-use crate::report::{Answer, Attempt, Failure, Recorder};
+use crate::report::{Attempt, Failure, Recorder, TimedResponse};
+use crate::units;
 
-/// Looks at a whole answer: which request it is for, its head, its body. Called after the answer
-/// was timed.
+/// Inspects a complete response: the index of its request, its head, its body. It is called after
+/// the response was timed.
 pub(crate) type Check = dyn Fn(usize, &Parts, Bytes) + Send + Sync;
 
-/// A longer answer is an error where there is a [`Check`] to keep it for.
+/// Maximum length of a response body that is buffered for a [`Check`]; a longer one is an error.
 const CHECKED_BYTES_MAX: usize = 256 << 20;
 
-/// What the workers of a load share.
+/// State shared by the workers of a load.
 pub(super) struct Shared {
     pub(super) connector: Connector,
     pub(super) requests: Requests,
     pub(super) timeout: Duration,
-    /// Set when a closed loop is to end early.
+    /// Set to end a closed loop early.
     pub(super) is_stopped: AtomicBool,
-    /// The HTTP/2 connection, opened again when it has ended.
+    /// The HTTP/2 connection. It is reopened after it has ended.
     pub(super) multiplexed: tokio::sync::Mutex<Option<Connection>>,
     pub(super) recorder: Mutex<Recorder>,
     pub(super) check: Option<Arc<Check>>,
@@ -41,10 +44,10 @@ pub(super) struct Shared {
 
 impl Shared {
     pub(super) fn recorder(&self) -> MutexGuard<'_, Recorder> {
-        self.recorder.lock().unwrap_or_else(PoisonError::into_inner)
+        self.recorder.lock()
     }
 
-    /// A connection that takes a request now.
+    /// Returns a connection that is ready for a request.
     pub(super) async fn connect(&self) -> client::Result<Connection> {
         if self.connector.http() == Http::One {
             return self.open().await;
@@ -68,7 +71,8 @@ impl Shared {
     }
 }
 
-/// Sends what the schedule dispatches, until the queue ends. Returns what it leaves open.
+/// Sends the requests that the schedule dispatches until the queue ends. Returns the connection if
+/// it is still open.
 pub(super) async fn open_loop(
     shared: Arc<Shared>,
     queue: Arc<Queue>,
@@ -76,14 +80,17 @@ pub(super) async fn open_loop(
 ) -> Option<Connection> {
     while let Some(job) = queue.next().await {
         let lag = job.lag.unwrap_or_else(|| job.intended.elapsed());
-        let wanted = (job.request, job.intended);
-        attempt(&shared, &mut connection, wanted, Some(lag)).await;
+        let job = Job {
+            lag: Some(lag),
+            ..job
+        };
+        attempt(&shared, &mut connection, job).await;
     }
     connection
 }
 
-/// Sends the next request when the last one is over, until `end`; each of the load's requests in
-/// turn, from the one at `request`. Returns what it leaves open.
+/// Sends requests one after another until `end`, beginning with the one at index `request`. Returns
+/// the connection if it is still open.
 pub(super) async fn closed_loop(
     shared: Arc<Shared>,
     end: Instant,
@@ -95,24 +102,32 @@ pub(super) async fn closed_loop(
         if now >= end || shared.is_stopped.load(Ordering::Relaxed) {
             return connection;
         }
-        attempt(&shared, &mut connection, (request, now), None).await;
+        let job = Job {
+            intended: now,
+            request,
+            lag: None,
+        };
+        attempt(&shared, &mut connection, job).await;
         request = request.wrapping_add(1);
     }
 }
 
-async fn attempt(
-    shared: &Shared,
-    connection: &mut Option<Connection>,
-    (request, intended): (usize, Instant),
-    lag: Option<Duration>,
-) {
-    let mut sent = None;
-    let mut body_bytes = 0;
-    let deadline = intended + shared.timeout;
+/// The facts of a request that was handed to a connection. They outlive an exchange that is
+/// cut off by its time limit.
+#[derive(Default)]
+struct Sent {
+    at: Option<Instant>,
+    body_bytes: usize,
+}
+
+/// Sends one request and records the outcome.
+async fn attempt(shared: &Shared, connection: &mut Option<Connection>, job: Job) {
+    let mut sent = Sent::default();
+    let deadline = job.intended + shared.timeout;
     let outcome = if Instant::now() < deadline {
-        let exchange = exchange(shared, connection, request, (&mut sent, &mut body_bytes));
+        let exchange = exchange(shared, connection, job.request, &mut sent);
         match tokio::time::timeout_at(deadline.into(), exchange).await {
-            Ok(Ok(answer)) => Ok(answer),
+            Ok(Ok(response)) => Ok(response),
             Ok(Err(error)) => Err(Failure::from(&error)),
             Err(_) => Err(timed_out(shared.timeout)),
         }
@@ -120,14 +135,14 @@ async fn attempt(
         Err(timed_out(shared.timeout))
     };
     if outcome.is_err() {
-        // What is left of the exchange must not be read as the next answer.
+        // The rest of the exchange must not be read as the next response.
         *connection = None;
     }
     shared.recorder().add(Attempt {
-        intended,
-        lag,
-        sent,
-        body_bytes,
+        intended: job.intended,
+        lag: job.lag,
+        sent: sent.at,
+        body_bytes: sent.body_bytes,
         outcome,
     });
 }
@@ -136,60 +151,35 @@ async fn exchange(
     shared: &Shared,
     slot: &mut Option<Connection>,
     index: usize,
-    (sent, sent_bytes): (&mut Option<Instant>, &mut usize),
-) -> client::Result<Answer> {
-    let kept = match slot.as_mut() {
+    sent: &mut Sent,
+) -> client::Result<TimedResponse> {
+    let is_open = match slot.as_mut() {
         Some(connection) => connection.ready().await.is_ok(),
         None => false,
     };
-    if !kept {
+    if !is_open {
         *slot = None;
     }
     let connection = match slot {
         Some(connection) => connection,
         None => slot.insert(shared.connect().await?),
     };
-    let made = shared.requests.at(index);
-    let (request, request_bytes) = made.ok_or(client::Error::Missing(index))?;
-    *sent_bytes = request_bytes;
-    let send_instant = *sent.insert(Instant::now());
-    let response = connection.send(request).await?;
+    let outgoing = shared
+        .requests
+        .get(index)
+        .ok_or(client::Error::Missing(index))?;
+    sent.body_bytes = outgoing.body_bytes;
+    let send_instant = *sent.at.insert(Instant::now());
+    let response = connection.send(outgoing.request).await?;
     let head = Instant::now();
-    let (parts, mut body) = response.into_parts();
+    let (parts, body) = response.into_parts();
     let mut tokens = is_event_stream(&parts.headers).then(TokenTimes::default);
-    let mut body_bytes = 0;
-    let mut kept = Vec::new();
-    let mut failure = None;
-    while let Some(frame) = body.frame().await {
-        let at = Instant::now();
-        let data = match frame {
-            Ok(frame) => frame.into_data().unwrap_or_default(),
-            Err(error) => {
-                failure = Some(error);
-                break;
-            }
-        };
-        body_bytes += u64::try_from(data.len()).unwrap_or(u64::MAX);
-        if let Some(tokens) = &mut tokens {
-            tokens.push(&data, at);
-            shared.recorder().add_gaps(&tokens.take_gaps());
-        }
-        if shared.check.is_some() {
-            if kept.len() + data.len() > CHECKED_BYTES_MAX {
-                return Err(client::Error::TooLarge(CHECKED_BYTES_MAX));
-            }
-            kept.extend_from_slice(&data);
-        }
-    }
+    let body = read_body(shared, body, tokens.as_mut()).await?;
     let ended = Instant::now();
-    shared.recorder().response_bytes += body_bytes;
-    if let Some(error) = failure {
-        return Err(error.into());
-    }
     if let Some(check) = &shared.check {
-        check(index, &parts, Bytes::from(kept));
+        check(index, &parts, body);
     }
-    Ok(Answer {
+    Ok(TimedResponse {
         status: parts.status.as_u16(),
         head,
         ended,
@@ -199,6 +189,45 @@ async fn exchange(
             .and_then(|tokens| tokens.first_after(send_instant)),
         tpot: tokens.as_ref().and_then(TokenTimes::per_token),
     })
+}
+
+/// Reads a body to its end and records its size and its token gaps. The bytes are returned only if
+/// there is a [`Check`] to inspect them.
+async fn read_body(
+    shared: &Shared,
+    mut body: Incoming,
+    mut tokens: Option<&mut TokenTimes>,
+) -> client::Result<Bytes> {
+    let mut body_bytes = 0;
+    let mut buffered = Vec::new();
+    let mut failure = None;
+    while let Some(frame) = body.frame().await {
+        let at = Instant::now();
+        let data = match frame {
+            // Trailers have no data.
+            Ok(frame) => frame.into_data().unwrap_or_default(),
+            Err(error) => {
+                failure = Some(error);
+                break;
+            }
+        };
+        body_bytes += units::count(data.len());
+        if let Some(tokens) = &mut tokens {
+            tokens.push(&data, at);
+            shared.recorder().add_gaps(&tokens.take_gaps());
+        }
+        if shared.check.is_some() {
+            if buffered.len() + data.len() > CHECKED_BYTES_MAX {
+                return Err(client::Error::TooLarge(CHECKED_BYTES_MAX));
+            }
+            buffered.extend_from_slice(&data);
+        }
+    }
+    shared.recorder().response_bytes += body_bytes;
+    match failure {
+        Some(error) => Err(error.into()),
+        None => Ok(Bytes::from(buffered)),
+    }
 }
 
 fn is_event_stream(headers: &HeaderMap) -> bool {
@@ -214,6 +243,6 @@ fn overhead(headers: &HeaderMap) -> Option<Duration> {
 fn timed_out(timeout: Duration) -> Failure {
     Failure {
         kind: "timeout",
-        message: format!("no whole response within {timeout:?} of the intended start"),
+        message: format!("no complete response within {timeout:?} of the intended start"),
     }
 }

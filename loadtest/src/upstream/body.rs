@@ -1,4 +1,4 @@
-//! The body of an answer on its way: each piece at its instant, with the faults asked for.
+//! Response bodies that are sent piece by piece at scheduled instants, with injected faults.
 
 use std::time::{Duration, Instant};
 
@@ -11,21 +11,22 @@ use hyper::body::Frame;
 use super::knobs::{Gaps, Knobs};
 use super::reply::Content;
 use crate::alarm::Alarm;
+use crate::units;
 
-/// A response body as hyper takes it.
+/// The type of all response bodies.
 pub(super) type Body = UnsyncBoxBody<Bytes, Cut>;
 
-/// The error that makes hyper close the connection: the request asked for it.
+/// The error that makes hyper close the connection, or reset the stream, within a body.
 #[derive(Debug, thiserror::Error)]
-#[error("cut as the request asked")]
+#[error("the response was cut on purpose")]
 pub(super) struct Cut;
 
-/// Long enough for hyper to write what it holds before the cut drops it.
+/// Time for hyper to write its buffer before a cut discards it.
 const FLUSH: Duration = Duration::from_millis(5);
 
-/// `content` as a body whose first piece leaves now.
+/// Turns `content` into a body whose first piece is sent now.
 pub(super) fn paced(content: Content, knobs: Knobs, alarm: Alarm) -> Body {
-    let stall = knobs.stall.unwrap_or_default();
+    let stall = knobs.stall.unwrap_or(Duration::ZERO);
     let pieces: Box<dyn Iterator<Item = Bytes> + Send> = match content {
         Content::Whole(body) if stall.is_zero() && knobs.cut_after_bytes.is_none() => {
             return Full::new(body)
@@ -59,12 +60,12 @@ pub(super) fn paced(content: Content, knobs: Knobs, alarm: Alarm) -> Body {
 
 struct Sending {
     pieces: Box<dyn Iterator<Item = Bytes> + Send>,
-    /// When the next piece leaves. Moves by the gap from the first instant, never from "now".
+    /// When the next piece is due. It advances by the gap, independent of when a piece was sent.
     due: Instant,
     gap: Gaps,
-    /// Taken by the wait after the first piece.
+    /// The stall after the first piece; `None` once it has been added.
     stall: Option<Duration>,
-    /// Body bytes until the cut.
+    /// Number of body bytes until the cut.
     left_bytes: u64,
     alarm: Alarm,
 }
@@ -79,11 +80,12 @@ impl Sending {
             return Err(Cut);
         }
         self.alarm.sleep_until(self.due).await;
-        self.due += self.gap.next() + self.stall.take().unwrap_or_default();
-        let len = u64::try_from(piece.len()).unwrap_or(u64::MAX);
+        self.due += self.gap.next() + self.stall.take().unwrap_or(Duration::ZERO);
+        let len = units::count(piece.len());
         if len > self.left_bytes {
-            piece.truncate(usize::try_from(self.left_bytes).unwrap_or(usize::MAX));
-            // What was kept out of this piece must still come up, to be cut.
+            let left_bytes = usize::try_from(self.left_bytes);
+            piece.truncate(left_bytes.expect("it is less than the length of a piece"));
+            // Another piece must follow so that the cut happens.
             self.pieces = Box::new(std::iter::repeat(Bytes::new()));
         }
         self.left_bytes = self.left_bytes.saturating_sub(len);

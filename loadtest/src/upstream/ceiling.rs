@@ -1,4 +1,4 @@
-//! How much the endpoint can take: what a program under test must stay well below.
+//! The maximum rate of the endpoint. Load on a program under test must stay well below it.
 
 use std::fmt;
 use std::time::Duration;
@@ -7,25 +7,35 @@ use http::{HeaderMap, HeaderValue, Method, header};
 
 use super::Server;
 use crate::bodies;
-use crate::client::{Http, Template};
-use crate::report::Summary;
+use crate::client::{Http, PreparedRequest};
+
 use crate::run::{self, Error, Plan, Requests};
 use crate::schedule::Load;
 
-/// Requests in flight while it is measured.
+/// Number of requests in flight during the measurement.
 const WORKERS: usize = 32;
 
-/// Whole answers per second, closed loop, the client on the same machine.
+/// Responses per second in a closed loop, with the client on the same machine.
 #[derive(Clone, Debug)]
 pub struct Ceiling {
-    /// One per kind of request: its name and its rate.
-    pub per_second: Vec<(&'static str, f64)>,
+    /// The rate of each kind of request.
+    pub rates: Vec<CeilingRate>,
 }
 
-/// Loads a server of its own for `duration` in all, in turns of chats, streams and DataFrames.
+/// The maximum rate of one kind of request.
+#[derive(Clone, Debug)]
+pub struct CeilingRate {
+    /// Description of the requests.
+    pub name: &'static str,
+    /// Responses per second.
+    pub per_second: f64,
+}
+
+/// Starts a server of its own and measures its maximum rate of chats, streams and DataFrames, for
+/// `duration` in all.
 ///
 /// # Errors
-/// When no server can be started or reached.
+/// When the server cannot be started or reached.
 pub async fn ceiling(duration: Duration) -> Result<Ceiling, Error> {
     let addr = std::net::SocketAddr::from(([127, 0, 0, 1], 0));
     let server = Server::start(addr).await.map_err(Error::Thread)?;
@@ -46,15 +56,15 @@ pub async fn ceiling(duration: Duration) -> Result<Ceiling, Error> {
             bodies::dataframe_split(1000, 20, 1),
         ),
     ];
-    let mut per_second = Vec::new();
+    let mut rates = Vec::new();
     for (name, path, body) in cases {
         let target = server.url(path).parse().map_err(Error::Request)?;
         let mut headers = HeaderMap::new();
         let json = HeaderValue::from_static("application/json");
         headers.insert(header::CONTENT_TYPE, json);
-        let template = Template::new(&target, Http::One, Method::POST, headers, body);
+        let request = PreparedRequest::new(&target, Http::One, Method::POST, headers, body);
         let plan = Plan {
-            requests: Requests::same(template.map_err(Error::Request)?),
+            requests: Requests::repeat(request.map_err(Error::Request)?),
             target,
             http: Http::One,
             trust: None,
@@ -63,18 +73,21 @@ pub async fn ceiling(duration: Duration) -> Result<Ceiling, Error> {
             timeout: Duration::from_secs(30),
             permitted_host: None,
         };
-        let found: Summary = run::run(&plan, std::future::pending(), |_, _| ()).await?;
-        per_second.push((name, found.rate.achieved));
+        let summary = run::run(&plan, std::future::pending(), |_, _| ()).await?;
+        rates.push(CeilingRate {
+            name,
+            per_second: summary.rate.achieved,
+        });
     }
-    Ok(Ceiling { per_second })
+    Ok(Ceiling { rates })
 }
 
 impl fmt::Display for Ceiling {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (name, per_second) in &self.per_second {
+        for CeilingRate { name, per_second } in &self.rates {
             writeln!(
                 f,
-                "ceiling      {per_second:.0}/s {name}, {WORKERS} in flight, client beside it"
+                "ceiling      {per_second:.0}/s {name}, {WORKERS} in flight, client on the same machine"
             )?;
         }
         Ok(())

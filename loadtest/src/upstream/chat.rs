@@ -1,7 +1,7 @@
-//! OpenAI's chat completions: whole, or as `chat.completion.chunk` events.
+//! OpenAI's chat completions, complete or as `chat.completion.chunk` events.
 //!
-//! The text goes round in a fixed list of words, one token each. A request with `tools` is answered
-//! with a call of the first one, its arguments streamed a token at a time, unless it forbids that
+//! The text cycles through a fixed list of words, one token each. A request with `tools` gets a call
+//! of the first tool, with its arguments streamed one token at a time, unless it forbids calls
 //! (`tool_choice: "none"`) or its last message is a tool's result. Prompt tokens are the words of
 //! the messages. Format: <https://platform.openai.com/docs/api-reference/chat>.
 
@@ -15,7 +15,7 @@ use self::completion::Completion;
 use self::request::ChatRequest;
 use super::reply::Reply;
 
-/// Answers with `tokens` tokens, or fewer where the request allows fewer.
+/// Responds with `tokens` tokens, or with fewer if the request sets a lower limit.
 pub(super) fn answer(body: &Bytes, tokens: usize) -> Reply {
     let request: ChatRequest = match serde_json::from_slice(body) {
         Ok(request) => request,

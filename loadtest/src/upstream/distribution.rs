@@ -1,61 +1,56 @@
-//! How long something takes, drawn: what real services do, or what a test has scripted.
+//! Distributions of durations, to imitate real services or to script a test.
 
 use std::str::FromStr;
 use std::time::Duration;
 
 use rand::Rng;
+use rand_distr::{Exp1, StandardNormal};
 
 use crate::units;
 
-/// A duration drawn longer is cut to this.
+/// Longer durations are capped at this.
 const MAX: Duration = Duration::from_secs(600);
 
-/// A distribution of durations. As text: `0`, `20ms`, `uniform:10ms..30ms`, `exp:20ms` (the mean),
-/// `lognormal:20ms,0.5` (the median, and sigma of the logarithm), `quantiles:50=20ms,99=200ms`
-/// (straight lines between, constant beyond).
+/// A distribution of durations. `FromStr` parses `0`, `20ms`, `uniform:10ms..30ms`, `exp:20ms` (with
+/// the mean), `lognormal:20ms,0.5` (with the median and sigma) and `quantiles:50=20ms,99=200ms`
+/// (linear between the quantiles, constant outside).
 #[derive(Clone, Debug, PartialEq)]
 pub enum Distribution {
-    /// Always the same.
+    /// Every draw is the same.
     Constant(Duration),
-    /// Evenly between two.
+    /// Uniform between two durations.
     Uniform(Duration, Duration),
-    /// Exponential, with a mean.
+    /// Exponential with this mean.
     Exponential(Duration),
-    /// Log-normal, with a median and the standard deviation of its logarithm.
+    /// Log-normal with this median and this standard deviation of the logarithm.
     LogNormal(Duration, f64),
-    /// Quantiles, ascending in both, at least one.
+    /// At least one quantile and its duration, both ascending.
     Quantiles(Vec<(f64, Duration)>),
 }
 
 impl Distribution {
-    /// The next one.
+    /// Draws a duration of at most 600 s.
     pub fn draw(&self, rng: &mut impl Rng) -> Duration {
-        let drawn = match self {
-            Self::Constant(always) => *always,
+        let duration = match self {
+            Self::Constant(duration) => *duration,
             Self::Uniform(low, high) => between(*low, *high, rng.random()),
-            Self::Exponential(mean) => {
-                let uniform: f64 = rng.random();
-                scaled(*mean, -(1.0 - uniform).ln())
+            Self::Exponential(mean) => scaled(*mean, rng.sample(Exp1)),
+            Self::LogNormal(median, sigma) => {
+                let normal: f64 = rng.sample(StandardNormal);
+                scaled(*median, (sigma * normal).exp())
             }
-            Self::LogNormal(median, sigma) => scaled(*median, (sigma * normal(rng)).exp()),
             Self::Quantiles(points) => at_quantile(points, rng.random()),
         };
-        drawn.min(MAX)
+        duration.min(MAX)
     }
-}
-
-/// Standard normal (Box and Muller, 1958).
-fn normal(rng: &mut impl Rng) -> f64 {
-    let (first, second): (f64, f64) = (rng.random(), rng.random());
-    (-2.0 * (1.0 - first).ln()).sqrt() * (std::f64::consts::TAU * second).cos()
 }
 
 fn scaled(duration: Duration, factor: f64) -> Duration {
     Duration::try_from_secs_f64(duration.as_secs_f64() * factor).unwrap_or(MAX)
 }
 
-fn between(low: Duration, high: Duration, part: f64) -> Duration {
-    low + high.saturating_sub(low).mul_f64(part)
+fn between(low: Duration, high: Duration, fraction: f64) -> Duration {
+    low + high.saturating_sub(low).mul_f64(fraction)
 }
 
 fn at_quantile(points: &[(f64, Duration)], quantile: f64) -> Duration {
@@ -78,7 +73,8 @@ impl FromStr for Distribution {
     fn from_str(text: &str) -> Result<Self, String> {
         let broken = || {
             format!(
-                "`{text}` is not like 20ms, uniform:10ms..30ms, exp:20ms, lognormal:20ms,0.5 or quantiles:50=20ms,99=200ms"
+                "`{text}` is not a distribution such as 20ms, uniform:10ms..30ms, exp:20ms, \
+                 lognormal:20ms,0.5 or quantiles:50=20ms,99=200ms"
             )
         };
         let duration = |text: &str| units::duration(text).map_err(|_| broken());
@@ -108,8 +104,10 @@ impl FromStr for Distribution {
                     let percent: f64 = percent.parse().map_err(|_| broken())?;
                     Ok((percent / 100.0, duration(at)?))
                 };
-                let points: Result<Vec<_>, String> = rest.split(',').map(point).collect();
-                let points = points?;
+                let points = rest
+                    .split(',')
+                    .map(point)
+                    .collect::<Result<Vec<_>, String>>()?;
                 let ascend = points.is_sorted_by(|a, b| a.0 < b.0 && a.1 <= b.1);
                 let within = points.iter().all(|(at, _)| (0.0..=1.0).contains(at));
                 (ascend && within).then_some(Self::Quantiles(points))
@@ -127,15 +125,15 @@ mod tests {
 
     use super::*;
 
-    /// Holds quantiles of 20,000 draws against the distribution's own, to 5 %.
+    /// Checks that quantiles of 20,000 draws are within 5 % of the distribution's own.
     #[track_caller]
     fn check(text: &str, quantiles_us: [(f64, u64); 3]) {
         let distribution: Distribution = text.parse().unwrap();
         let mut rng = SmallRng::seed_from_u64(3);
-        let mut drawn: Vec<Duration> = (0..20_000).map(|_| distribution.draw(&mut rng)).collect();
-        drawn.sort_unstable();
+        let mut draws: Vec<Duration> = (0..20_000).map(|_| distribution.draw(&mut rng)).collect();
+        draws.sort_unstable();
         for (quantile, us) in quantiles_us {
-            let found = drawn[(20_000.0 * quantile) as usize].as_micros() as f64;
+            let found = draws[(20_000.0 * quantile) as usize].as_micros() as f64;
             assert!(
                 (found / us as f64 - 1.0).abs() < 0.05,
                 "{text} at {quantile}: {found} us for {us}"
@@ -162,7 +160,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_distribution_is_refused() {
+    fn an_invalid_distribution_is_rejected() {
         for broken in [
             "20",
             "uniform:3ms..2ms",
@@ -175,7 +173,7 @@ mod tests {
         ] {
             let error = broken.parse::<Distribution>().unwrap_err();
             assert!(
-                error.starts_with(&format!("`{broken}` is not like")),
+                error.starts_with(&format!("`{broken}` is not a distribution")),
                 "{error}"
             );
         }

@@ -1,4 +1,4 @@
-//! What one request asks of its answer: timing, length and faults.
+//! Knobs: the timing, length and faults that a request can set for its response.
 
 use std::str::FromStr;
 use std::time::Duration;
@@ -8,34 +8,34 @@ use http::request::Parts;
 use rand::rngs::SmallRng;
 
 use super::distribution::Distribution;
+use crate::units::whole_micros;
 
-/// Longest wait a request may ask for.
+/// Maximum wait that a request can set.
 const WAIT_MAX: Duration = Duration::from_secs(600);
-/// Most time on a core a request may ask for, in microseconds.
+/// Maximum spin that a request can set, in microseconds.
 const SPIN_US_MAX: u64 = 1_000_000;
-/// Most tokens a request may ask for.
+/// Maximum number of tokens that a request can set.
 const TOKENS_MAX: u64 = 1_000_000;
 
-/// Times between the events of a stream.
+/// The gaps between the events of a stream.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Gaps {
-    /// All the same.
     Constant(Duration),
-    /// Each drawn.
-    Drawn(Distribution, Box<SmallRng>),
+    /// Every gap is drawn from a distribution.
+    Random(Distribution, Box<SmallRng>),
 }
 
 impl Gaps {
-    /// The next one.
+    /// Returns the next gap.
     pub(super) fn next(&mut self) -> Duration {
         match self {
             Self::Constant(gap) => *gap,
-            Self::Drawn(distribution, rng) => distribution.draw(rng.as_mut()),
+            Self::Random(distribution, rng) => distribution.draw(rng.as_mut()),
         }
     }
 }
 
-/// The knobs of one request, as the module's table lists them.
+/// The knobs of one request. The table in the documentation of [`super`] describes them.
 #[derive(Debug, PartialEq)]
 pub(super) struct Knobs {
     pub(super) delay: Duration,
@@ -62,20 +62,19 @@ impl Default for Knobs {
 }
 
 impl Knobs {
-    /// Reads headers and query; the query wins, and what neither has is `default`'s. The error
-    /// names the knob and its value.
+    /// Reads the knobs from query and headers; the query takes precedence. Knobs in neither have
+    /// the value of `default`. The error names the knob and its value.
     pub(super) fn read(parts: &Parts, default: Self) -> Result<Self, String> {
         let wait = |name, unit: fn(u64) -> Duration| {
-            let units_max = WAIT_MAX.as_micros() / unit(1).as_micros();
-            let found = within(parts, name, u64::try_from(units_max).unwrap_or(u64::MAX))?;
-            Ok::<_, String>(found.map(unit))
+            let units_max = whole_micros(WAIT_MAX) / whole_micros(unit(1));
+            Ok::<_, String>(within(parts, name, units_max)?.map(unit))
         };
         Ok(Self {
             delay: wait("x-delay-us", Duration::from_micros)?.unwrap_or(default.delay),
             spin: within(parts, "x-spin-us", SPIN_US_MAX)?
                 .map_or(default.spin, Duration::from_micros),
             tokens: within(parts, "x-tokens", TOKENS_MAX)?.map_or(default.tokens, |tokens| {
-                usize::try_from(tokens).unwrap_or(usize::MAX)
+                usize::try_from(tokens).expect("TOKENS_MAX fits in usize")
             }),
             gap: wait("x-gap-us", Duration::from_micros)?.map_or(default.gap, Gaps::Constant),
             status: read(parts, "x-status")?.or(default.status),
@@ -87,7 +86,7 @@ impl Knobs {
 
 fn within(parts: &Parts, name: &str, max: u64) -> Result<Option<u64>, String> {
     match read(parts, name)? {
-        Some(value) if value > max => Err(format!("{name}: `{value}` is over {max}")),
+        Some(value) if value > max => Err(format!("{name}: `{value}` is greater than {max}")),
         value => Ok(value),
     }
 }
@@ -107,7 +106,7 @@ fn read<T: FromStr>(parts: &Parts, name: &str) -> Result<Option<T>, String> {
     let text = String::from_utf8_lossy(value);
     text.parse()
         .map(Some)
-        .map_err(|_| format!("{name}: `{text}` is not a number it can have"))
+        .map_err(|_| format!("{name}: `{text}` is not a valid number"))
 }
 
 #[cfg(test)]
@@ -132,7 +131,7 @@ mod tests {
     }
 
     #[test]
-    fn knobs_come_from_headers_and_the_query_wins() {
+    fn knobs_are_read_from_headers_and_the_query_takes_precedence() {
         check("/", &[], Ok(|_| {}));
         check("/", &[("x-tokens", "7")], Ok(|knobs| knobs.tokens = 7));
         check(
@@ -165,17 +164,17 @@ mod tests {
         check(
             "/?tokens=many",
             &[],
-            Err("x-tokens: `many` is not a number it can have"),
+            Err("x-tokens: `many` is not a valid number"),
         );
         check(
             "/",
             &[("x-status", "42")],
-            Err("x-status: `42` is not a number it can have"),
+            Err("x-status: `42` is not a valid number"),
         );
         check(
             "/",
             &[("x-stall-ms", "600001")],
-            Err("x-stall-ms: `600001` is over 600000"),
+            Err("x-stall-ms: `600001` is greater than 600000"),
         );
     }
 }

@@ -1,44 +1,44 @@
-//! A model endpoint to test against: HTTP/1.1 and h2c (prior knowledge) on one port, or both over
-//! TLS.
+//! A model endpoint for tests. It serves HTTP/1.1 and h2c (prior knowledge) on one port, or both
+//! versions over TLS.
 //!
-//! | route | answer |
+//! | route | response |
 //! | --- | --- |
-//! | `POST /v1/chat/completions` | OpenAI's chat completion, whole or as server-sent events |
+//! | `POST /v1/chat/completions` | an OpenAI chat completion, complete or as server-sent events |
 //! | `POST /invocations` | MLflow's scoring protocol: one number per row |
-//! | `POST /echo` | the request's body under its own content type |
-//! | `GET /ping`, `/health`, `/version` | as MLflow's scoring server |
+//! | `POST /echo` | the request body with its content type |
+//! | `GET /ping`, `/health`, `/version` | the health checks of MLflow's scoring server |
 //!
-//! Equal requests get equal bytes: texts, ids and times are functions of the request, so that an
-//! answer through a proxy can be compared with one without. Timing and faults are knobs of each
-//! request (a header, or a query key without the `x-`); what a request does not ask for, a
-//! [`Behaviour`] draws:
+//! Equal requests get equal responses: texts, ids and times depend only on the request, so that a
+//! response through a proxy can be compared with a direct one. A request sets its timing and faults
+//! with knobs, which are headers, or query keys without the `x-`. A [`Behaviour`] determines those
+//! that a request does not set:
 //!
 //! | knob | default | meaning |
 //! | --- | --- | --- |
-//! | `x-delay-us` | 0 | from the request's last byte to the response's head |
-//! | `x-spin-us` | 0 | time on a core before the response's head, as a slow filter takes it |
-//! | `x-tokens` | 32 | tokens of a chat's answer (`max_tokens` may make it fewer) |
-//! | `x-gap-us` | 2000 | between two events of a stream; event n leaves at head + n gaps |
-//! | `x-status` | | answer that status with a JSON error |
-//! | `x-stall-ms` | | silence after the body's first piece (a whole body is cut in two for it) |
-//! | `x-cut-after` | | close the connection after that many body bytes (HTTP/2: reset the stream) |
+//! | `x-delay-us` | 0 | time from the request's last byte to the response head |
+//! | `x-spin-us` | 0 | CPU time spent before the response head, as by a slow filter |
+//! | `x-tokens` | 32 | tokens in a chat response (`max_tokens` may lower it) |
+//! | `x-gap-us` | 2000 | time between two events of a stream; event n is due n gaps after the head |
+//! | `x-status` | | respond with this status and a JSON error |
+//! | `x-stall-ms` | | pause after the first piece of the body (a complete body is split in two) |
+//! | `x-cut-after` | | close the connection after this many body bytes (HTTP/2: reset the stream) |
 //!
-//! Instants are kept by [`Alarm`], absolute from the head: a late event does not move the next.
+//! An [`Alarm`] keeps the instants, which count from the head: a late event does not delay the next.
 
 mod behaviour;
 mod body;
 mod ceiling;
 mod chat;
 mod distribution;
-mod frame;
 mod knobs;
 mod reply;
 mod scoring;
 mod service;
+mod table_shape;
 mod tls;
 
-pub use self::behaviour::Behaviour;
-pub use self::ceiling::{Ceiling, ceiling};
+pub use self::behaviour::{Behaviour, CutFault, ErrorFault, StallFault};
+pub use self::ceiling::{Ceiling, CeilingRate, ceiling};
 pub use self::distribution::Distribution;
 pub use self::tls::{Identity, IdentityError};
 
@@ -55,10 +55,10 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
 
-use self::behaviour::Draws;
+use self::behaviour::KnobSampler;
 use crate::alarm::Alarm;
 
-/// Further connections are closed unanswered.
+/// Maximum number of open connections. Further ones are closed at once.
 const CONNECTIONS_MAX: usize = 20_000;
 const HANDSHAKE_MAX: Duration = Duration::from_secs(10);
 
@@ -72,18 +72,18 @@ pub struct Server {
 }
 
 impl Server {
-    /// Listens on `addr`; port 0 takes a free one.
+    /// Starts an endpoint on `addr`; port 0 picks a free port.
     ///
     /// # Errors
-    /// When the address cannot be bound, or no thread can be had for the timing.
+    /// When the address cannot be bound, or the timer thread cannot be started.
     pub async fn start(addr: SocketAddr) -> io::Result<Self> {
         Self::start_with(addr, Behaviour::default(), None).await
     }
 
-    /// The same, with a behaviour of its own, and over TLS where it has an identity.
+    /// Starts an endpoint with the given behaviour, over TLS if there is an `identity`.
     ///
     /// # Errors
-    /// As [`Server::start`].
+    /// When the address cannot be bound, or the timer thread cannot be started.
     pub async fn start_with(
         addr: SocketAddr,
         behaviour: Behaviour,
@@ -94,7 +94,7 @@ impl Server {
         let scheme = if identity.is_some() { "https" } else { "http" };
         let endpoint = Arc::new(Endpoint {
             alarm: Alarm::start()?,
-            draws: Draws::new(behaviour),
+            sampler: KnobSampler::new(behaviour),
             tls: identity.map(|identity| identity.acceptor()),
         });
         let mut accepting = JoinSet::new();
@@ -106,23 +106,23 @@ impl Server {
         })
     }
 
-    /// The address it listens on.
+    /// The address that it listens on.
     #[must_use]
     pub fn addr(&self) -> SocketAddr {
         self.addr
     }
 
-    /// `http://ADDRESS`, or `https://ADDRESS`, followed by `path`.
+    /// Returns `http://ADDRESS` or `https://ADDRESS` followed by `path`.
     #[must_use]
     pub fn url(&self, path: &str) -> String {
         format!("{}://{}{path}", self.scheme, self.addr)
     }
 }
 
-/// What all connections share.
+/// State shared by all connections.
 struct Endpoint {
     alarm: Alarm,
-    draws: Draws,
+    sampler: KnobSampler,
     tls: Option<TlsAcceptor>,
 }
 
@@ -135,7 +135,7 @@ async fn accept(listener: TcpListener, endpoint: Arc<Endpoint>) {
                     connections.spawn(connected(stream, Arc::clone(&endpoint)));
                 }
                 Ok(_) => {}
-                // Out of descriptors, mostly: wait for some to be given back.
+                // Usually the process has no free descriptors; some will be closed.
                 Err(_) => tokio::time::sleep(Duration::from_millis(10)).await,
             },
             Some(_) = connections.join_next() => {}
@@ -148,7 +148,7 @@ async fn connected(stream: TcpStream, endpoint: Arc<Endpoint>) {
     let Some(tls) = &endpoint.tls else {
         return serve(stream, endpoint).await;
     };
-    // A handshake that fails, or never ends, is the client's to report.
+    // The client reports a handshake that fails or never ends.
     let handshake = tokio::time::timeout(HANDSHAKE_MAX, tls.accept(stream)).await;
     if let Ok(Ok(stream)) = handshake {
         serve(stream, endpoint).await;
@@ -167,9 +167,9 @@ where
         .initial_connection_window_size(16 << 20);
     let service = service_fn(move |request| {
         let endpoint = Arc::clone(&endpoint);
-        async move { service::answer(request, endpoint.alarm.clone(), &endpoint.draws).await }
+        async move { service::answer(request, endpoint.alarm.clone(), &endpoint.sampler).await }
     });
-    // The client's departure and an asked-for cut both end here as an error; neither is news.
+    // A disconnected client and an injected cut both end here as an expected error.
     builder
         .serve_connection(TokioIo::new(stream), service)
         .await

@@ -1,4 +1,4 @@
-//! An answer before timing and faults: status, content type, and the pieces of its body.
+//! Responses before timing and faults are applied: status, content type, and the body's pieces.
 
 use bytes::Bytes;
 use http::{HeaderValue, StatusCode};
@@ -6,18 +6,18 @@ use serde_json::{Value, json};
 
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
 
-/// An answer, its body not yet paced.
+/// A response whose body is not paced yet.
 pub(super) struct Reply {
     pub(super) status: StatusCode,
     pub(super) content_type: HeaderValue,
     pub(super) content: Content,
 }
 
-/// A body's pieces.
+/// A response body.
 pub(super) enum Content {
-    /// Known at once; sent with its length.
+    /// A body of known length, which is sent in the content-length header.
     Whole(Bytes),
-    /// One piece per gap, none of them empty.
+    /// A stream with one piece per gap; no piece is empty.
     Events(Box<dyn Iterator<Item = Bytes> + Send>),
 }
 
@@ -55,7 +55,7 @@ impl Reply {
         }
     }
 
-    /// OpenAI's error object.
+    /// A response with OpenAI's error object.
     pub(super) fn error(status: StatusCode, kind: &str, message: &str) -> Self {
         let error = json!({"message": message, "type": kind, "param": null, "code": null});
         Self::json(status, &json!({"error": error}))

@@ -1,9 +1,9 @@
-//! MLflow's scoring protocol: a table in, one number per row out.
+//! MLflow's scoring protocol: the request is a table, the response has one number per row.
 //!
-//! JSON with one of `dataframe_split`, `dataframe_records`, `instances`, `inputs`, or CSV with a
-//! header line. Cells are counted, not kept, so that 1 MB costs about as much as scanning it. A
-//! broken frame is answered 400 with MLflow's error object, another content type 415.
-//! Format: <https://mlflow.org/docs/latest/ml/deployment/deploy-model-locally/>.
+//! A request is JSON with one of `dataframe_split`, `dataframe_records`, `instances` or `inputs`, or
+//! CSV with a header line. Cells are counted and not stored, so that a large table costs little more
+//! than scanning it. An invalid table gets status 400 with MLflow's error object, another content
+//! type gets 415. Format: <https://mlflow.org/docs/latest/ml/deployment/deploy-model-locally/>.
 
 use std::io::Write as _;
 
@@ -12,18 +12,20 @@ use http::{HeaderValue, StatusCode};
 use serde::Deserialize;
 use serde_json::json;
 
-use super::frame::{Outline, Table};
 use super::reply::Reply;
+use super::table_shape::{Shape, TableShape};
 
-/// Scores `body`.
+/// Scores the table in `body`.
 pub(super) fn answer(content_type: Option<&HeaderValue>, body: &Bytes) -> Reply {
-    let content_type = content_type.and_then(|value| value.to_str().ok());
-    let mime = content_type.unwrap_or_default().split(';').next();
-    let rows = match mime.map(str::trim) {
-        Some("application/json") => json_rows(body),
-        Some("text/csv") => csv_rows(body),
+    let media_type = content_type
+        .and_then(|value| value.to_str().ok())
+        .and_then(|value| value.split(';').next())
+        .map_or("", str::trim);
+    let rows = match media_type {
+        "application/json" => json_rows(body),
+        "text/csv" => csv_rows(body),
         other => {
-            let message = format!("cannot read content type `{}`", other.unwrap_or_default());
+            let message = format!("unsupported content type `{other}`");
             return broken(StatusCode::UNSUPPORTED_MEDIA_TYPE, &message);
         }
     };
@@ -34,33 +36,34 @@ pub(super) fn answer(content_type: Option<&HeaderValue>, body: &Bytes) -> Reply 
 }
 
 #[derive(Deserialize)]
-struct Frame {
+struct ScoringInput {
     dataframe_split: Option<Split>,
-    dataframe_records: Option<Table>,
-    instances: Option<Table>,
-    inputs: Option<Table>,
+    dataframe_records: Option<TableShape>,
+    instances: Option<TableShape>,
+    inputs: Option<TableShape>,
 }
 
 #[derive(Deserialize)]
 struct Split {
-    columns: Option<Outline>,
-    data: Table,
+    columns: Option<Shape>,
+    data: TableShape,
 }
 
 fn json_rows(body: &[u8]) -> Result<usize, String> {
-    let frame: Frame = serde_json::from_slice(body).map_err(|error| error.to_string())?;
-    let Frame {
+    let ScoringInput {
         dataframe_split,
         dataframe_records,
         instances,
         inputs,
-    } = frame;
+    } = serde_json::from_slice(body).map_err(|error| error.to_string())?;
     match (dataframe_split, dataframe_records, instances, inputs) {
         (Some(split), None, None, None) => split_rows(&split),
-        (None, Some(table), None, None) => match table.odd.map(|(_, row)| row).or(table.first) {
-            None | Some(Outline::Object) => Ok(table.rows),
-            Some(_) => Err("`dataframe_records` is not a list of objects".to_owned()),
-        },
+        (None, Some(table), None, None) => {
+            match table.first_mismatch.map(|(_, row)| row).or(table.first) {
+                None | Some(Shape::Object) => Ok(table.rows),
+                Some(_) => Err("`dataframe_records` is not a list of objects".to_owned()),
+            }
+        }
         (None, None, Some(table), None) | (None, None, None, Some(table)) => Ok(table.rows),
         _ => Err(
             "the body must have exactly one of `dataframe_split`, `dataframe_records`, \
@@ -72,26 +75,27 @@ fn json_rows(body: &[u8]) -> Result<usize, String> {
 
 fn split_rows(split: &Split) -> Result<usize, String> {
     let width = match (split.columns, split.data.first) {
-        (Some(Outline::List(columns)), _) => columns,
-        (None, Some(Outline::List(cells))) => cells,
+        (Some(Shape::List(columns)), _) => columns,
+        (None, Some(Shape::List(cells))) => cells,
         (None, None) => 0,
         (Some(_), _) => return Err("`columns` is not a list".to_owned()),
         (None, Some(_)) => return Err("row 0 is not a list".to_owned()),
     };
     let first = split.data.first.map(|row| (0, row));
-    for (index, row) in first.into_iter().chain(split.data.odd) {
+    for (index, row) in first.into_iter().chain(split.data.first_mismatch) {
         match row {
-            Outline::List(cells) if cells == width => {}
-            Outline::List(cells) => {
+            Shape::List(cells) if cells == width => {}
+            Shape::List(cells) => {
                 return Err(format!("{width} columns passed, row {index} has {cells}"));
             }
-            Outline::Scalar | Outline::Object => return Err(format!("row {index} is not a list")),
+            Shape::Scalar | Shape::Object => return Err(format!("row {index} is not a list")),
         }
     }
     Ok(split.data.rows)
 }
 
-/// Lines after the header that are not empty; a quoted line break (RFC 4180, section 2) ends none.
+/// Counts the non-empty lines after the header. A quoted line break (RFC 4180, section 2) does not
+/// end a line.
 fn csv_rows(body: &[u8]) -> Result<usize, String> {
     let mut lines = 0_usize;
     let (mut is_quoted, mut is_empty) = (false, true);
@@ -164,7 +168,7 @@ mod tests {
     }
 
     #[test]
-    fn broken_frames_are_refused_by_name() {
+    fn invalid_tables_are_rejected_with_the_reason() {
         check_json(
             r#"{"dataframe_split": {"columns": ["a", "b"], "data": [[1, 2], [3]]}}"#,
             Err("2 columns passed, row 1 has 1"),
@@ -199,7 +203,7 @@ mod tests {
     }
 
     #[test]
-    fn a_prediction_is_one_number_per_row() {
+    fn the_predictions_are_one_number_per_row() {
         assert_eq!(predictions(0), r#"{"predictions": []}"#);
         assert_eq!(predictions(3), r#"{"predictions": [0.0,0.1,0.2]}"#);
     }

@@ -1,4 +1,4 @@
-//! From request to response: knobs, body, delay, route.
+//! The HTTP service: reads a request and its knobs, waits, and responds by route.
 
 use std::convert::Infallible;
 use std::time::{Duration, Instant};
@@ -9,27 +9,27 @@ use http::{HeaderValue, Method, Request, Response, StatusCode, header};
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 use hyper::body::Incoming;
 
-use super::behaviour::Draws;
+use super::behaviour::KnobSampler;
 use super::body::{Body, paced};
 use super::knobs::Knobs;
 use super::reply::{Content, Reply};
 use super::{chat, scoring};
 use crate::alarm::Alarm;
 
-/// A longer request body is answered with 413.
+/// Maximum length of a request body; a longer one gets status 413.
 const REQUEST_BYTES_MAX: usize = 256 << 20;
 
-/// Answers one request.
+/// Responds to one request.
 pub(super) async fn answer(
     request: Request<Incoming>,
     alarm: Alarm,
-    draws: &Draws,
+    sampler: &KnobSampler,
 ) -> Result<Response<Body>, Infallible> {
     let (parts, body) = request.into_parts();
     let default = match parts.uri.path() {
-        // Probes are to tell whether it is there.
+        // Health checks must not be delayed or fail.
         "/ping" | "/health" | "/version" => Knobs::default(),
-        _ => draws.next(),
+        _ => sampler.next(),
     };
     let (reply, knobs) = match (Knobs::read(&parts, default), collect(body).await) {
         (Ok(knobs), Ok(body)) => {
@@ -45,7 +45,7 @@ pub(super) async fn answer(
     Ok(respond(reply, knobs.unwrap_or_default(), alarm))
 }
 
-/// Keeps the core for `duration`.
+/// Keeps the CPU busy for `duration`.
 fn spin(duration: Duration) {
     let start = Instant::now();
     while start.elapsed() < duration {
@@ -54,7 +54,7 @@ fn spin(duration: Duration) {
 }
 
 fn respond(reply: Reply, knobs: Knobs, alarm: Alarm) -> Response<Body> {
-    // Stated even where the body is sent in pieces, so that a cut shows as a missing rest.
+    // The length is sent even if the body is paced, so that the client notices a cut.
     let length = match &reply.content {
         Content::Whole(body) => Some(HeaderValue::from(body.len())),
         Content::Events(_) => None,
@@ -81,9 +81,11 @@ fn route(parts: &Parts, body: &Bytes, knobs: &Knobs) -> Reply {
             scoring::answer(parts.headers.get(header::CONTENT_TYPE), body)
         }
         (&Method::POST, "/echo") => {
-            let octets = || HeaderValue::from_static("application/octet-stream");
-            let content_type = parts.headers.get(header::CONTENT_TYPE).cloned();
-            let content_type = content_type.unwrap_or_else(octets);
+            let content_type = parts
+                .headers
+                .get(header::CONTENT_TYPE)
+                .cloned()
+                .unwrap_or_else(|| HeaderValue::from_static("application/octet-stream"));
             Reply::whole(StatusCode::OK, content_type, body.clone())
         }
         (&Method::GET, "/ping" | "/health") => Reply::text("\n"),
@@ -100,7 +102,7 @@ async fn collect(body: Incoming) -> Result<Bytes, Reply> {
         Ok(collected) => Ok(collected.to_bytes()),
         Err(error) if error.is::<LengthLimitError>() => Err(invalid(
             StatusCode::PAYLOAD_TOO_LARGE,
-            &format!("the body is over {REQUEST_BYTES_MAX} bytes"),
+            &format!("the body is longer than {REQUEST_BYTES_MAX} bytes"),
         )),
         Err(error) => Err(invalid(StatusCode::BAD_REQUEST, &error.to_string())),
     }

@@ -23,7 +23,7 @@ fn json_of(body: &[u8]) -> Value {
     serde_json::from_slice(body).unwrap()
 }
 
-/// The `data` of each event, `[DONE]` checked and taken off.
+/// Parses the `data` of each event. Checks that `[DONE]` comes last, and omits it.
 fn events(body: &[u8]) -> Vec<Value> {
     let text = std::str::from_utf8(body).unwrap();
     let events = text.strip_suffix("data: [DONE]\n\n").unwrap();
@@ -36,7 +36,7 @@ fn events(body: &[u8]) -> Vec<Value> {
 const NO_GAP: (&str, &str) = ("x-gap-us", "0");
 
 #[tokio::test]
-async fn streamed_chat_has_role_first_usage_last_and_the_text_of_the_whole_answer() {
+async fn a_streamed_chat_has_the_role_first_the_usage_last_and_the_text_of_the_complete_one() {
     for http in [Http::One, Http::Two] {
         let server = start().await;
         let client = Client::new(http, None);
@@ -52,7 +52,7 @@ async fn streamed_chat_has_role_first_usage_last_and_the_text_of_the_whole_answe
         );
         assert_eq!(first["model"], "m\"1");
         assert_eq!(last["choices"], json!([]));
-        // 7 words, and 5 of the system message.
+        // The prompt has 7 words, the system message 5.
         let usage = json!({"prompt_tokens": 12, "completion_tokens": 5, "total_tokens": 17});
         assert_eq!(last["usage"], usage);
         assert_eq!(
@@ -77,7 +77,7 @@ async fn streamed_chat_has_role_first_usage_last_and_the_text_of_the_whole_answe
 }
 
 #[tokio::test]
-async fn max_tokens_cuts_the_answer_and_says_so() {
+async fn max_tokens_limits_the_response_and_sets_the_finish_reason() {
     let body = json!({"messages": [], "max_tokens": 2}).to_string();
     let answer = json_of(&post("/v1/chat/completions", &[], body).await.body);
     assert_eq!(answer["usage"]["completion_tokens"], 2);
@@ -85,7 +85,7 @@ async fn max_tokens_cuts_the_answer_and_says_so() {
 }
 
 #[tokio::test]
-async fn a_tool_is_called_with_arguments_that_come_in_pieces() {
+async fn a_tool_is_called_with_streamed_arguments() {
     let request = |stream: bool| {
         json!({
             "messages": [{"role": "user", "content": "where is it"}],
@@ -120,7 +120,7 @@ async fn a_tool_is_called_with_arguments_that_come_in_pieces() {
 }
 
 #[tokio::test]
-async fn scoring_answers_one_number_per_row_for_each_format() {
+async fn scoring_returns_one_number_per_row_for_each_format() {
     let json = "application/json; charset=utf-8";
     let records = r#"{"dataframe_records": [{"a": 1}, {"a": 2}]}"#;
     for (content_type, body, rows) in [
@@ -140,7 +140,7 @@ async fn scoring_answers_one_number_per_row_for_each_format() {
 }
 
 #[tokio::test]
-async fn a_broken_frame_is_answered_as_mlflow_does() {
+async fn an_invalid_table_gets_the_error_of_mlflow() {
     let json = [("content-type", "application/json")];
     let response = post("/invocations", &json, r#"{"dataframe_split": {"data": 3}}"#).await;
     assert_eq!(response.status, StatusCode::BAD_REQUEST);
@@ -157,7 +157,7 @@ async fn a_broken_frame_is_answered_as_mlflow_does() {
 }
 
 #[tokio::test]
-async fn the_small_routes_answer_and_echo_returns_the_body() {
+async fn health_checks_succeed_and_echo_returns_the_body() {
     let server = start().await;
     let client = Client::default();
     for (path, body) in [("/ping", "\n"), ("/health", "\n"), ("/version", "0.1.0")] {
@@ -175,7 +175,7 @@ async fn the_small_routes_answer_and_echo_returns_the_body() {
 }
 
 #[tokio::test]
-async fn a_status_can_be_injected_and_a_broken_knob_is_refused() {
+async fn a_status_can_be_injected_and_an_invalid_knob_is_rejected() {
     let response = post("/echo", &[("x-status", "503")], "a").await;
     assert_eq!(response.status, StatusCode::SERVICE_UNAVAILABLE);
     assert_eq!(
@@ -187,7 +187,7 @@ async fn a_status_can_be_injected_and_a_broken_knob_is_refused() {
 }
 
 #[tokio::test]
-async fn a_cut_body_is_an_error_and_a_cut_past_the_end_is_none() {
+async fn a_cut_within_the_body_is_an_error_and_a_cut_past_its_end_is_not() {
     let server = start().await;
     let stream = bodies::chat(1, true, "m");
     for http in [Http::One, Http::Two] {
@@ -228,7 +228,7 @@ async fn a_cut_comes_after_exactly_that_many_bytes() {
 }
 
 #[tokio::test]
-async fn gaps_stalls_and_delays_never_come_early() {
+async fn gaps_stalls_and_delays_never_end_early() {
     let headers = [
         ("x-delay-us", "1500"),
         ("x-gap-us", "700"),
@@ -236,7 +236,7 @@ async fn gaps_stalls_and_delays_never_come_early() {
     ];
     let stream = bodies::chat(1, true, "m");
     let response = post("/v1/chat/completions?tokens=3", &headers, stream).await;
-    // Nothing leaves before the delay, and event n not before n gaps and the stall after it.
+    // No event is sent before the delay, and event n not before n gaps and the stall after that.
     let due = |event: u64| match event {
         0 => 1500,
         later => 1500 + later * 700 + 5000,
@@ -255,7 +255,7 @@ async fn gaps_stalls_and_delays_never_come_early() {
 }
 
 #[tokio::test]
-async fn a_dropped_server_takes_no_more_connections() {
+async fn a_dropped_server_accepts_no_more_connections() {
     let server = start().await;
     let url = server.url("/ping");
     drop(server);
@@ -266,9 +266,12 @@ async fn a_dropped_server_takes_no_more_connections() {
 }
 
 #[tokio::test]
-async fn faults_are_drawn_where_no_request_asks_otherwise_and_probes_are_spared() {
+async fn faults_apply_unless_the_request_overrides_them_and_never_to_health_checks() {
     let behaviour = Behaviour {
-        errors: (1.0, StatusCode::TOO_MANY_REQUESTS),
+        errors: ErrorFault {
+            rate: 1.0,
+            status: StatusCode::TOO_MANY_REQUESTS,
+        },
         tokens: 3,
         ..Behaviour::default()
     };
@@ -279,14 +282,14 @@ async fn faults_are_drawn_where_no_request_asks_otherwise_and_probes_are_spared(
     let post = async |path: &str| client.post(&server.url(path), &[], chat()).await.unwrap();
     let path = "/v1/chat/completions";
     assert_eq!(post(path).await.status, StatusCode::TOO_MANY_REQUESTS);
-    let asked = format!("{path}?status=418");
-    assert_eq!(post(&asked).await.status, StatusCode::IM_A_TEAPOT);
+    let overridden = format!("{path}?status=418");
+    assert_eq!(post(&overridden).await.status, StatusCode::IM_A_TEAPOT);
     let probe = client.get(&server.url("/ping"), &[]).await.unwrap();
     assert_eq!(probe.status, StatusCode::OK);
 }
 
 #[tokio::test]
-async fn tls_is_served_with_both_versions_and_a_wrong_key_is_named() {
+async fn tls_works_with_both_versions_and_an_invalid_key_is_an_error_with_the_path() {
     let rcgen::CertifiedKey { cert, signing_key } =
         rcgen::generate_simple_self_signed(["127.0.0.1".to_owned()]).unwrap();
     let folder = tempfile::tempdir().unwrap();
@@ -311,11 +314,11 @@ async fn tls_is_served_with_both_versions_and_a_wrong_key_is_named() {
 }
 
 #[tokio::test]
-async fn the_ceiling_is_stated_for_each_kind_of_request() {
+async fn the_ceiling_is_measured_for_each_kind_of_request() {
     let ceiling = ceiling(Duration::from_millis(300)).await.unwrap();
-    assert_eq!(ceiling.per_second.len(), 3);
+    assert_eq!(ceiling.rates.len(), 3);
     assert!(
-        ceiling.per_second.iter().all(|(_, rate)| *rate > 0.0),
+        ceiling.rates.iter().all(|rate| rate.per_second > 0.0),
         "{ceiling}"
     );
 }

@@ -1,4 +1,4 @@
-//! The endpoint's certificate and key.
+//! The certificate and key of an endpoint.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -15,7 +15,7 @@ pub struct Identity {
     config: Arc<ServerConfig>,
 }
 
-/// Why a certificate or a key cannot be used.
+/// The reason why a certificate or a key cannot be used.
 #[derive(Debug, thiserror::Error)]
 #[error("`{path}`: {reason}")]
 pub struct IdentityError {
@@ -24,28 +24,28 @@ pub struct IdentityError {
 }
 
 impl Identity {
-    /// Reads a PEM file of certificates, the endpoint's own first, and one with its key. Offers
-    /// HTTP/2 and HTTP/1.1 by ALPN.
+    /// Reads a PEM file with the certificate chain, the endpoint's own certificate first, and a PEM
+    /// file with its key. The endpoint offers HTTP/2 and HTTP/1.1 by ALPN.
     ///
     /// # Errors
-    /// When either cannot be read, or they do not belong together.
+    /// When a file cannot be read, or the key does not belong to the certificate.
     pub fn from_pem_files(certificates: &Path, key: &Path) -> Result<Self, IdentityError> {
         let broken = |path: &Path, reason: String| IdentityError {
             path: path.display().to_string(),
             reason,
         };
-        let of_certificates = |error: &dyn ToString| broken(certificates, error.to_string());
-        let chain = CertificateDer::pem_file_iter(certificates);
-        let chain: Result<Vec<_>, _> = chain.map_err(|error| of_certificates(&error))?.collect();
-        let chain = chain.map_err(|error| of_certificates(&error))?;
-        let of_key = |error: &dyn ToString| broken(key, error.to_string());
-        let private = PrivateKeyDer::from_pem_file(key).map_err(|error| of_key(&error))?;
+        let in_certificates = |error: &dyn ToString| broken(certificates, error.to_string());
+        let chain = CertificateDer::pem_file_iter(certificates)
+            .and_then(Iterator::collect)
+            .map_err(|error| in_certificates(&error))?;
+        let private =
+            PrivateKeyDer::from_pem_file(key).map_err(|error| broken(key, error.to_string()))?;
         let mut config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
             .with_safe_default_protocol_versions()
             .expect("ring has suites for every version that rustls enables")
             .with_no_client_auth()
             .with_single_cert(chain, private)
-            .map_err(|error| of_certificates(&error))?;
+            .map_err(|error| in_certificates(&error))?;
         config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
         Ok(Self {
             config: Arc::new(config),

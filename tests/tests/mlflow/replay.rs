@@ -8,7 +8,9 @@ use http::HeaderMap;
 use offpath_loadtest::bodies;
 use offpath_loadtest::client::{Client, Http};
 use offpath_loadtest::replay::source::{Experiment, Tracking as Source};
-use offpath_loadtest::replay::{Chat, Checks, Counts, Kind, Plan, Replayed, Selection, replay};
+use offpath_loadtest::replay::{
+    ChatDefaults, CheckKind, Checks, Counts, Plan, Replayed, Selection, replay,
+};
 use offpath_loadtest::upstream::Server;
 use offpath_tests::mlflow::Tracking;
 
@@ -28,8 +30,8 @@ async fn replayed(url: String) -> Replayed {
         trust: None,
     };
     let experiment = Experiment::Name("replayed".to_owned());
-    let read = source.read(&experiment, None, 100, |_| ()).await.unwrap();
-    assert!(read.skipped.is_empty(), "{:?}", read.skipped);
+    let imported = source.import(&experiment, None, 100, |_| ()).await.unwrap();
+    assert!(imported.skipped.is_empty(), "{:?}", imported.skipped);
     let selection = Selection {
         window: None,
         filters: Vec::new(),
@@ -39,9 +41,9 @@ async fn replayed(url: String) -> Replayed {
     };
     let plan = Plan {
         target: url.parse().unwrap(),
-        exchanges: selection.of(read.exchanges).into(),
+        exchanges: selection.apply(imported.exchanges).into(),
         selection,
-        chat: Chat {
+        chat: ChatDefaults {
             model: "none".to_owned(),
             stream: false,
         },
@@ -96,7 +98,7 @@ async fn a_recorded_experiment_is_replayed_against_a_second_target_and_compared(
         differing: 0,
     };
     assert_eq!(
-        same.answers.kinds.get(&Kind::Tokens),
+        same.answers.kinds.get(&CheckKind::Tokens),
         Some(&tokens),
         "{same}"
     );
@@ -104,7 +106,13 @@ async fn a_recorded_experiment_is_replayed_against_a_second_target_and_compared(
     // All to one path, whose chats are shorter and which knows no frames.
     let other = replayed(second.url("/v1/chat/completions?tokens=5")).await;
     assert_eq!(other.answers.differing, 3, "{other}");
-    let told = |told: &str| other.answers.first.iter().any(|first| first.told == told);
-    assert!(told("output: 32 are now 5"), "{other}");
-    assert!(told("200 is now 400"), "{other}");
+    let has = |detail: &str| {
+        other
+            .answers
+            .first
+            .iter()
+            .any(|first| first.detail == detail)
+    };
+    assert!(has("output: recorded 32, now 5"), "{other}");
+    assert!(has("recorded 200, now 400"), "{other}");
 }

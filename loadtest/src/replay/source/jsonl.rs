@@ -1,16 +1,16 @@
-//! JSON lines in Mooncake's shape, with AIPerf's extensions and what offpath records beside them.
+//! JSON lines in Mooncake's format, with AIPerf's extensions and offpath's `recorded`.
 //!
 //! | member | meaning |
 //! | --- | --- |
 //! | `timestamp` | milliseconds |
-//! | `delay` | where there is no timestamp: milliseconds after the session's turn before it |
-//! | `session_id` | the conversation |
-//! | `input_length`, `output_length`, `hash_ids` | tokens, and the prompt's 512-token blocks |
-//! | `text_input` \| `messages` (`tools`, `extra`) \| `payload` | the prompt \| the chat \| the body itself |
+//! | `delay` | without `timestamp`: milliseconds after the previous turn of the session |
+//! | `session_id` | id of the conversation |
+//! | `input_length`, `output_length`, `hash_ids` | token counts, and ids of the prompt's 512-token blocks |
+//! | `text_input` \| `messages` (`tools`, `extra`) \| `payload` | the prompt \| the chat \| the whole body |
 //! | `recorded` | `method`, `path`, `status`, `response_bytes`, `response` (JSON) |
 //!
 //! Sources: <https://github.com/kvcache-ai/Mooncake> (FAST25-release), AIPerf's `mooncake_trace`.
-//! Other members are passed over.
+//! Other members are ignored.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -23,8 +23,9 @@ use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};
 
 use super::from_first;
-use crate::replay::exchange::{Answer, Chat, Content, Exchange, Lengths};
-use crate::replay::meaning;
+use crate::bodies::LineError;
+use crate::replay::exchange::{ChatDefaults, Exchange, Lengths, RecordedResponse, RequestBody};
+use crate::replay::response;
 
 const JSON: &str = "application/json";
 
@@ -55,14 +56,17 @@ struct Recorded {
     response: Option<Value>,
 }
 
-/// Reads a whole file. The error is a line and what is wrong with it.
-pub(super) fn read(text: &str, chat: &Chat) -> Result<Vec<Exchange>, (usize, String)> {
+/// Parses the text of a file.
+pub(super) fn read(text: &str, chat: &ChatDefaults) -> Result<Vec<Exchange>, LineError> {
     let mut exchanges = Vec::new();
-    // When each session's last turn was.
+    // The time of each session's last turn.
     let mut sessions: HashMap<String, Duration> = HashMap::new();
     let lines = (1..).zip(text.lines());
     for (number, text) in lines.filter(|(_, line)| !line.trim().is_empty()) {
-        let broken = |reason| (number, reason);
+        let broken = |reason| LineError {
+            line: number,
+            reason,
+        };
         let line: Line<'_> =
             serde_json::from_str(text).map_err(|error| broken(error.to_string()))?;
         let before = line.session_id.as_ref().and_then(|id| sessions.get(id));
@@ -83,12 +87,20 @@ fn instant(line: &Line<'_>, before: Option<Duration>) -> Result<Duration, String
     };
     match (line.timestamp, line.delay) {
         (Some(timestamp), _) => millis(timestamp),
-        (None, Some(delay)) => Ok(before.unwrap_or_default().saturating_add(millis(delay)?)),
-        (None, None) => Err("neither `timestamp` nor `delay`".to_owned()),
+        (None, Some(delay)) => {
+            let before = before.unwrap_or(Duration::ZERO);
+            Ok(before.saturating_add(millis(delay)?))
+        }
+        (None, None) => Err("the line has neither `timestamp` nor `delay`".to_owned()),
     }
 }
 
-fn exchange(line: Line<'_>, at: Duration, number: usize, chat: &Chat) -> Result<Exchange, String> {
+fn exchange(
+    line: Line<'_>,
+    at: Duration,
+    number: usize,
+    chat: &ChatDefaults,
+) -> Result<Exchange, String> {
     let recorded = line.recorded.unwrap_or_default();
     let path = recorded.path.map(|path| {
         PathAndQuery::try_from(path.as_str()).map_err(|_| format!("`{path}` is not a path"))
@@ -97,39 +109,43 @@ fn exchange(line: Line<'_>, at: Duration, number: usize, chat: &Chat) -> Result<
         Method::try_from(method.as_str()).map_err(|_| format!("`{method}` is not a method"))
     });
     let output = line.output_length.map(u64::from);
-    let whole = |body| Content::Whole {
+    let whole = |body| RequestBody::Recorded {
         content_type: JSON,
         body,
     };
     let messages = line
         .messages
         .or_else(|| Some(json!([{"role": "user", "content": line.text_input?}])));
-    let content = match (line.payload, messages, line.input_length) {
+    let body = match (line.payload, messages, line.input_length) {
         (Some(payload), _, _) => whole(Bytes::from(payload.get().to_owned())),
         (None, Some(messages), _) => {
             let mut more = line.extra.unwrap_or_default();
             more.extend(line.tools.map(|tools| ("tools".to_owned(), tools)));
             whole(chat.body(messages, output, more))
         }
-        (None, None, Some(input)) => Content::Lengths(Lengths {
-            input: usize::try_from(input).unwrap_or(usize::MAX),
+        (None, None, Some(input)) => RequestBody::Generated(Lengths {
+            input: usize::try_from(input).expect("usize has at least 32 bits"),
             output,
             blocks: line.hash_ids,
             number,
         }),
         (None, None, None) => {
-            return Err("no `input_length`, `text_input`, `messages` or `payload`".to_owned());
+            let reason = "the line has no `input_length`, `text_input`, `messages` or `payload`";
+            return Err(reason.to_owned());
         }
     };
-    let usage = recorded.response.as_ref().map(meaning::tokens);
-    let usage = usage.unwrap_or_default();
+    let usage = recorded
+        .response
+        .as_ref()
+        .map(response::token_counts)
+        .unwrap_or_default();
     Ok(Exchange {
         at,
         session: line.session_id,
         method: method.transpose()?.unwrap_or(Method::POST),
         path: path.transpose()?,
-        content,
-        answer: Answer {
+        body,
+        response: RecordedResponse {
             status: recorded.status,
             bytes: recorded.response_bytes,
             input_tokens: usage.input.or(line.input_length.map(u64::from)),
@@ -143,8 +159,8 @@ fn exchange(line: Line<'_>, at: Duration, number: usize, chat: &Chat) -> Result<
 mod tests {
     use super::*;
 
-    fn read(text: &str) -> Result<Vec<Exchange>, (usize, String)> {
-        let chat = Chat {
+    fn read(text: &str) -> Result<Vec<Exchange>, LineError> {
+        let chat = ChatDefaults {
             model: "m".to_owned(),
             stream: true,
         };
@@ -152,14 +168,14 @@ mod tests {
     }
 
     fn body(exchange: &Exchange) -> Value {
-        let Content::Whole { body, .. } = &exchange.content else {
+        let RequestBody::Recorded { body, .. } = &exchange.body else {
             panic!("{exchange:?}")
         };
         serde_json::from_slice(body).unwrap()
     }
 
     #[test]
-    fn lengths_messages_and_payloads_are_read() {
+    fn lengths_messages_and_payloads_are_parsed() {
         let lines = [
             r#"{"timestamp": 50, "input_length": 6, "output_length": 2, "hash_ids": [4]}"#,
             r#"{"timestamp": 20.5, "session_id": "s", "messages": [{"role": "user"}],
@@ -180,30 +196,34 @@ mod tests {
             (&body(chat)["seed"], &body(chat)["stream"]),
             (&json!(1), &json!(true))
         );
-        let Content::Whole { body, .. } = &payload.content else {
+        let RequestBody::Recorded { body, .. } = &payload.body else {
             panic!("{payload:?}")
         };
-        // The bytes themselves, as they were recorded.
+        // A payload keeps its bytes.
         assert_eq!(body, r#"{"b":1,  "a":2}"#);
         assert_eq!(payload.path.as_ref().unwrap(), "/x?y");
         assert_eq!(
-            (payload.method.as_str(), payload.answer.status),
+            (payload.method.as_str(), payload.response.status),
             ("PUT", Some(200))
         );
-        assert_eq!(payload.answer.output_tokens, Some(6));
-        let Content::Lengths(of) = &lengths.content else {
+        assert_eq!(payload.response.output_tokens, Some(6));
+        let RequestBody::Generated(generated) = &lengths.body else {
             panic!("{lengths:?}")
         };
         assert_eq!(
-            (of.input, of.output, of.blocks.as_slice()),
+            (
+                generated.input,
+                generated.output,
+                generated.blocks.as_slice()
+            ),
             (6, Some(2), &[4][..])
         );
     }
 
     #[test]
-    fn a_broken_line_is_named_with_what_is_wrong() {
+    fn an_invalid_line_is_named_with_the_reason() {
         let good = r#"{"timestamp": 0, "input_length": 1}"#;
-        for (line, says) in [
+        for (line, expect) in [
             ("{", "EOF"),
             (r#"{"input_length": 1}"#, "neither `timestamp` nor `delay`"),
             (r#"{"timestamp": -1, "input_length": 1}"#, "`-1` is not"),
@@ -213,9 +233,9 @@ mod tests {
                 "`a b` is not a path",
             ),
         ] {
-            let (number, reason) = read(&format!("{good}\n\n{line}")).unwrap_err();
-            assert_eq!(number, 3);
-            assert!(reason.contains(says), "{reason}");
+            let error = read(&format!("{good}\n\n{line}")).unwrap_err();
+            assert_eq!(error.line, 3);
+            assert!(error.reason.contains(expect), "{error}");
         }
     }
 }

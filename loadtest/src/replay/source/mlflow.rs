@@ -1,9 +1,10 @@
-//! Traces read back from MLflow (REST API 3.0), each an exchange again.
+//! Reads traces from MLflow (REST API 3.0) and converts them to exchanges.
 //!
-//! What offpath writes on a root span is what is read: `mlflow.spanInputs` and `spanOutputs`,
-//! `http.request.method`, `url.path`, `http.response.status_code`, `offpath.response.bytes`,
-//! `session.id`. Traces of others are read as far as they have these. JSON is written anew, so its
-//! spaces and the order of its members are not those of the original.
+//! The attributes are those that offpath writes on a root span: `mlflow.spanInputs`,
+//! `mlflow.spanOutputs`, `http.request.method`, `url.path`, `url.query`,
+//! `http.response.status_code`, `offpath.response.bytes` and `session.id`. Traces of other tools are
+//! read as far as they have these. Bodies are serialized again, so spaces and the order of members
+//! differ from the original.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -11,81 +12,96 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::Method;
 use http::uri::PathAndQuery;
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::{Map, Value, json};
 
 use super::{SourceError, from_first, otlp};
 use crate::client::{Client, Http, Trust};
-use crate::replay::exchange::{Answer, Content, Exchange};
-use crate::replay::meaning;
+use crate::replay::exchange::{Exchange, RecordedResponse, RequestBody};
+use crate::replay::response;
 
-/// What one search may bring at most; MLflow allows 500.
+/// Maximum number of traces per search; MLflow allows 500.
 const PAGE: u32 = 100;
 
-/// A tracking server.
+/// Everything except the unreserved characters of RFC 3986, section 2.3.
+const RESERVED: &AsciiSet = &NON_ALPHANUMERIC
+    .remove(b'-')
+    .remove(b'.')
+    .remove(b'_')
+    .remove(b'~');
+
+/// An MLflow tracking server.
 #[derive(Clone, Debug)]
 pub struct Tracking {
-    /// Its address, with its prefix where it has one.
+    /// The tracking URI; it may have a path.
     pub uri: String,
-    /// The value of an `authorization` header.
+    /// The value of the `authorization` header.
     pub authorization: Option<String>,
-    /// Authorities for `https`.
+    /// Certificate authorities; required for an `https` URI.
     pub trust: Option<Trust>,
 }
 
-/// Which experiment.
+/// The experiment to read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Experiment {
-    /// By its number.
+    /// The experiment with this id.
     Id(String),
-    /// By its name.
+    /// The experiment with this name.
     Name(String),
 }
 
-/// What was read.
+/// The exchanges of a source.
 #[derive(Debug, Default)]
-pub struct Read {
-    /// In order, counted from the first.
+pub struct Imported {
+    /// The exchanges in order of time, relative to the first one.
     pub exchanges: Vec<Exchange>,
-    /// Traces that cannot be replayed, by reason.
+    /// Number of traces that cannot be replayed, by reason.
     pub skipped: BTreeMap<&'static str, u64>,
 }
 
+/// One page of a search.
+struct Page {
+    trace_ids: Vec<String>,
+    /// The token of the next page; `None` for the last page.
+    next: Option<String>,
+}
+
 impl Tracking {
-    /// Reads the traces of an experiment that `filter` (as of `mlflow.search_traces`) finds, oldest
-    /// first, at most `limit`.
+    /// Reads the traces of an experiment, oldest first and at most `limit`. `filter` has the syntax
+    /// of `mlflow.search_traces`. `progress` is called with the number of traces read so far.
     ///
     /// # Errors
-    /// When MLflow does not answer, has no such experiment, or refuses the filter.
-    pub async fn read(
+    /// When MLflow does not respond, the experiment does not exist, or the filter is invalid.
+    pub async fn import(
         &self,
         experiment: &Experiment,
         filter: Option<&str>,
         limit: usize,
         progress: impl Fn(usize),
-    ) -> Result<Read, SourceError> {
+    ) -> Result<Imported, SourceError> {
         let id = self.experiment_id(experiment).await?;
-        let mut read = Read::default();
-        let mut page = None;
+        let mut imported = Imported::default();
+        let mut page_token = None;
         let mut count = 0;
         while count < limit {
-            let (ids, next) = self.search(&id, filter, page).await?;
-            for id in ids.iter().take(limit - count) {
+            let page = self.search(&id, filter, page_token).await?;
+            for id in page.trace_ids.iter().take(limit - count) {
                 let path = format!("/api/3.0/mlflow/traces/get?trace_id={id}");
-                let answer = self.call(Method::GET, &path, None).await?;
-                match exchange(&answer) {
-                    Ok(exchange) => read.exchanges.push(exchange),
-                    Err(reason) => *read.skipped.entry(reason).or_default() += 1,
+                let trace = self.call(Method::GET, &path, None).await?;
+                match exchange(&trace) {
+                    Ok(exchange) => imported.exchanges.push(exchange),
+                    Err(reason) => *imported.skipped.entry(reason).or_default() += 1,
                 }
                 count += 1;
                 progress(count);
             }
-            page = next;
-            if page.is_none() || ids.is_empty() {
+            page_token = page.next;
+            if page_token.is_none() || page.trace_ids.is_empty() {
                 break;
             }
         }
-        read.exchanges = from_first(read.exchanges);
-        Ok(read)
+        imported.exchanges = from_first(imported.exchanges);
+        Ok(imported)
     }
 
     async fn experiment_id(&self, experiment: &Experiment) -> Result<String, SourceError> {
@@ -95,45 +111,52 @@ impl Tracking {
         };
         let path = format!(
             "/api/2.0/mlflow/experiments/get-by-name?experiment_name={}",
-            percent_encoded(name)
+            utf8_percent_encode(name, RESERVED)
         );
-        let answer = self.call(Method::GET, &path, None).await?;
-        let id = answer.pointer("/experiment/experiment_id");
-        let id = id.and_then(Value::as_str).map(str::to_owned);
-        id.ok_or_else(|| self.broken(format!("no experiment `{name}`")))
+        let response = self.call(Method::GET, &path, None).await?;
+        response
+            .pointer("/experiment/experiment_id")
+            .and_then(Value::as_str)
+            .map(str::to_owned)
+            .ok_or_else(|| self.broken(format!("there is no experiment `{name}`")))
     }
 
-    /// Ids of traces, and the token of the next page.
     async fn search(
         &self,
         experiment: &str,
         filter: Option<&str>,
-        page: Option<String>,
-    ) -> Result<(Vec<String>, Option<String>), SourceError> {
+        page_token: Option<String>,
+    ) -> Result<Page, SourceError> {
         let location = json!({
             "type": "MLFLOW_EXPERIMENT",
             "mlflow_experiment": {"experiment_id": experiment},
         });
-        let mut search = json!({
-            "locations": [location],
-            "max_results": PAGE,
-            "order_by": ["timestamp_ms ASC"],
-        });
-        if let Some(search) = search.as_object_mut() {
-            let mut more = |name: &str, value: Option<String>| {
-                search.extend(value.map(|value| (name.to_owned(), value.into())));
-            };
-            more("filter", filter.map(str::to_owned));
-            more("page_token", page);
+        let mut search = Map::new();
+        search.insert("locations".to_owned(), json!([location]));
+        search.insert("max_results".to_owned(), PAGE.into());
+        search.insert("order_by".to_owned(), json!(["timestamp_ms ASC"]));
+        if let Some(filter) = filter {
+            search.insert("filter".to_owned(), filter.into());
+        }
+        if let Some(page_token) = page_token {
+            search.insert("page_token".to_owned(), page_token.into());
         }
         let path = "/api/3.0/mlflow/traces/search";
-        let answer = self.call(Method::POST, path, Some(search)).await?;
-        let traces = answer.get("traces").and_then(Value::as_array);
+        let response = self
+            .call(Method::POST, path, Some(Value::Object(search)))
+            .await?;
         let text = |value: &Value, name: &str| value.get(name)?.as_str().map(str::to_owned);
-        let traces = traces.into_iter().flatten();
-        let ids = traces.filter_map(|trace| text(trace, "trace_id")).collect();
-        let next = text(&answer, "next_page_token").filter(|token| !token.is_empty());
-        Ok((ids, next))
+        let trace_ids = match response.get("traces").and_then(Value::as_array) {
+            Some(traces) => traces
+                .iter()
+                .filter_map(|trace| text(trace, "trace_id"))
+                .collect(),
+            None => Vec::new(),
+        };
+        Ok(Page {
+            trace_ids,
+            next: text(&response, "next_page_token").filter(|token| !token.is_empty()),
+        })
     }
 
     async fn call(
@@ -152,12 +175,15 @@ impl Tracking {
             Bytes::from(body.to_string())
         });
         let client = Client::new(Http::One, self.trust.clone());
-        let response = client.call(method, &url, &headers, body).await;
-        let response = response.map_err(|error| self.broken(error.to_string()))?;
+        let response = client
+            .call(method, &url, &headers, body)
+            .await
+            .map_err(|error| self.broken(error.to_string()))?;
         if !response.status.is_success() {
-            let said = String::from_utf8_lossy(&response.body);
-            let said: String = said.chars().take(300).collect();
-            return Err(self.broken(format!("it answered {}: {said}", response.status)));
+            let body = String::from_utf8_lossy(&response.body);
+            let beginning: String = body.chars().take(300).collect();
+            let reason = format!("it responded with {}: {beginning}", response.status);
+            return Err(self.broken(reason));
         }
         serde_json::from_slice(&response.body).map_err(|error| self.broken(error.to_string()))
     }
@@ -170,34 +196,41 @@ impl Tracking {
     }
 }
 
-/// The exchange of a trace, or why there is none.
-fn exchange(answer: &Value) -> Result<Exchange, &'static str> {
-    let spans = answer.pointer("/trace/spans").and_then(Value::as_array);
+/// Converts a trace to an exchange. The error is the reason why it cannot be replayed.
+fn exchange(trace: &Value) -> Result<Exchange, &'static str> {
     let is_root = |span: &&Value| {
-        let parent = span.get("parent_span_id").and_then(Value::as_str);
-        parent.unwrap_or_default().is_empty()
+        span.get("parent_span_id")
+            .and_then(Value::as_str)
+            .is_none_or(str::is_empty)
     };
-    let root = spans.into_iter().flatten().find(is_root);
-    let root = root.ok_or("no root span")?;
+    let root = trace
+        .pointer("/trace/spans")
+        .and_then(Value::as_array)
+        .and_then(|spans| spans.iter().find(is_root))
+        .ok_or("no root span")?;
     let started = root.get("start_time_unix_nano").and_then(Value::as_u64);
     let at = Duration::from_nanos(started.ok_or("no start time")?);
-    let mut attributes = root.get("attributes").map(otlp::fields).unwrap_or_default();
+    let mut attributes = root.get("attributes").map_or_else(Map::new, otlp::fields);
     let inputs = attributes.remove("mlflow.spanInputs");
     let outputs = attributes.remove("mlflow.spanOutputs");
     let text = |name: &str| attributes.get(name).and_then(Value::as_str);
     let number = |name: &str| attributes.get(name).and_then(Value::as_u64);
-    let method = text("http.request.method").map(|method| method.parse());
-    let method = method.unwrap_or(Ok(Method::POST));
+    let method = text("http.request.method")
+        .map_or(Ok(Method::POST), str::parse)
+        .map_err(|_| "invalid HTTP method")?;
     let json = outputs.filter(|outputs| !outputs.is_null() && !is_cut(outputs));
-    let tokens = json.as_ref().map(meaning::tokens).unwrap_or_default();
+    let tokens = json
+        .as_ref()
+        .map(response::token_counts)
+        .unwrap_or_default();
     let status = number("http.response.status_code").and_then(|status| status.try_into().ok());
     Ok(Exchange {
         at,
         session: text("session.id").map(str::to_owned),
-        method: method.map_err(|_| "no method that http allows")?,
+        method,
         path: path(&attributes)?,
-        content: content(inputs)?,
-        answer: Answer {
+        body: request_body(inputs)?,
+        response: RecordedResponse {
             status,
             bytes: number("offpath.response.bytes"),
             json,
@@ -212,39 +245,28 @@ fn path(attributes: &Map<String, Value>) -> Result<Option<PathAndQuery>, &'stati
     let Some(path) = text("url.path") else {
         return Ok(None);
     };
-    let query = text("url.query").map(|query| format!("?{query}"));
-    let path = format!("{path}{}", query.unwrap_or_default());
-    let path = PathAndQuery::try_from(path).map_err(|_| "no path that http allows")?;
+    let path = match text("url.query") {
+        Some(query) => format!("{path}?{query}"),
+        None => path.to_owned(),
+    };
+    let path = PathAndQuery::try_from(path).map_err(|_| "invalid path")?;
     Ok(Some(path))
 }
 
-fn content(inputs: Option<Value>) -> Result<Content, &'static str> {
+fn request_body(inputs: Option<Value>) -> Result<RequestBody, &'static str> {
     let (content_type, body) = match inputs {
         None | Some(Value::Null) => ("application/json", Bytes::new()),
-        Some(inputs) if is_cut(&inputs) => return Err("the request's body was not kept whole"),
-        // A body that was not JSON.
+        Some(inputs) if is_cut(&inputs) => return Err("the request body is incomplete"),
+        // The body was not JSON.
         Some(Value::String(text)) => ("text/plain", Bytes::from(text)),
         Some(inputs) => ("application/json", Bytes::from(inputs.to_string())),
     };
-    Ok(Content::Whole { content_type, body })
+    Ok(RequestBody::Recorded { content_type, body })
 }
 
-/// Whether it stands for a body that was cut, or is no text.
+/// Whether the value is offpath's placeholder for a body that was truncated or is binary.
 fn is_cut(value: &Value) -> bool {
     value.get("offpath.body").is_some()
-}
-
-/// Everything but unreserved characters as `%XX` (RFC 3986, section 2).
-fn percent_encoded(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    for byte in text.bytes() {
-        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
-            out.push(char::from(byte));
-        } else {
-            out.push_str(&format!("%{byte:02X}"));
-        }
-    }
-    out
 }
 
 #[cfg(test)]

@@ -1,75 +1,71 @@
-//! Where recorded exchanges come from.
+//! The sources of recorded exchanges.
 //!
-//! Each source reads all of it before anything is sent: a line that is none stops the replay
-//! before it begins, and is named.
+//! A source is read completely before anything is sent, so an invalid line fails a replay before it
+//! begins.
 
 mod azure;
 mod jsonl;
 mod mlflow;
 mod otlp;
 
-pub use self::mlflow::{Experiment, Read, Tracking};
+pub use self::mlflow::{Experiment, Imported, Tracking};
 
 use std::path::Path;
 use std::time::Duration;
 
-use super::{Chat, Exchange};
+use super::{ChatDefaults, Exchange};
+use crate::bodies::LineError;
 
-/// Why there is nothing to replay.
+/// The reason why a source cannot be read.
 #[derive(Debug, thiserror::Error)]
 pub enum SourceError {
     /// The file cannot be read.
     #[error("cannot read `{path}`")]
     File {
-        /// The file.
+        /// The path of the file.
         path: String,
-        /// The system's reason.
+        /// The system's error.
         source: std::io::Error,
     },
-    /// A line is not what the format has.
-    #[error("`{path}`, line {line}: {reason}")]
+    /// A line does not have the format of the file.
+    #[error("`{path}`, {error}")]
     Line {
-        /// The file.
+        /// The path of the file.
         path: String,
-        /// Counted from 1.
-        line: usize,
-        /// What is wrong.
-        reason: String,
+        /// The line and what is wrong with it.
+        error: LineError,
     },
-    /// MLflow has not answered, or with something else.
+    /// MLflow did not respond, or not as expected.
     #[error("MLflow at `{uri}`: {reason}")]
     Mlflow {
-        /// Its address.
+        /// The tracking URI.
         uri: String,
-        /// What happened.
+        /// The reason of the failure.
         reason: String,
     },
 }
 
-/// Reads a file: `.csv` as Azure's arrival traces, anything else as Mooncake's JSON lines.
+/// Reads the exchanges of a file: `.csv` is parsed as Azure's arrival traces, anything else as
+/// Mooncake's JSON lines.
 ///
 /// # Errors
-/// When the file cannot be read, or a line is broken.
-pub fn read_file(path: &Path, chat: &Chat) -> Result<Vec<Exchange>, SourceError> {
+/// When the file cannot be read, or a line is invalid.
+pub fn read_file(path: &Path, chat: &ChatDefaults) -> Result<Vec<Exchange>, SourceError> {
     let name = path.display().to_string();
     let text = std::fs::read_to_string(path).map_err(|source| SourceError::File {
         path: name.clone(),
         source,
     })?;
     let is_csv = path.extension().is_some_and(|extension| extension == "csv");
-    let read = if is_csv {
+    let exchanges = if is_csv {
         azure::read(&text)
     } else {
         jsonl::read(&text, chat)
     };
-    read.map_err(|(line, reason)| SourceError::Line {
-        path: name,
-        line,
-        reason,
-    })
+    exchanges.map_err(|error| SourceError::Line { path: name, error })
 }
 
-/// Orders exchanges by time, and counts their times from the first.
+/// Sorts exchanges by time, and makes their times relative to the first one.
 fn from_first(mut exchanges: Vec<Exchange>) -> Vec<Exchange> {
     exchanges.sort_by_key(|exchange| exchange.at);
     let first = exchanges.first().map_or(Duration::ZERO, |first| first.at);

@@ -1,18 +1,20 @@
-//! OTLP's JSON form of values, as MLflow's REST API has it, as plain JSON.
+//! Converts values from OTLP's JSON encoding, which MLflow's REST API uses, to plain JSON.
 
 use serde_json::{Map, Number, Value};
 
-/// A list of `{key, value}` as an object.
+/// Converts a list of `{key, value}` to an object.
 pub(super) fn fields(list: &Value) -> Map<String, Value> {
     let field = |field: &Value| {
         let key = field.get("key")?.as_str()?.to_owned();
         Some((key, field.get("value").map_or(Value::Null, plain)))
     };
-    let list = list.as_array().into_iter().flatten();
-    list.filter_map(field).collect()
+    match list.as_array() {
+        Some(list) => list.iter().filter_map(field).collect(),
+        None => Map::new(),
+    }
 }
 
-/// A value; one without a type is null.
+/// Converts a value. A value without a type is null.
 fn plain(value: &Value) -> Value {
     let Some((kind, value)) = value.as_object().and_then(|value| value.iter().next()) else {
         return Value::Null;
@@ -22,21 +24,20 @@ fn plain(value: &Value) -> Value {
         "kvlist_value" => Value::Object(fields(values())),
         "array_value" => {
             let values = values().as_array();
-            values.into_iter().flatten().map(plain).collect()
+            Value::Array(values.map_or_else(Vec::new, |values| values.iter().map(plain).collect()))
         }
-        // 64 bits may come as text (OTLP's JSON form has them so).
+        // OTLP's JSON encoding writes 64-bit integers as text.
         "int_value" => match value.as_str().map(str::parse::<i64>) {
             Some(Ok(number)) => number.into(),
             _ => value.clone(),
         },
-        // As does a number that JSON has no word for.
-        "double_value" => value.as_f64().map_or(Value::Null, whole_or_not),
+        // A number that JSON cannot represent is text, and becomes null.
+        "double_value" => value
+            .as_f64()
+            .and_then(Number::from_f64)
+            .map_or(Value::Null, Value::Number),
         _ => value.clone(),
     }
-}
-
-fn whole_or_not(number: f64) -> Value {
-    Number::from_f64(number).map_or(Value::Null, Value::Number)
 }
 
 #[cfg(test)]
@@ -46,7 +47,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn values_are_plain_json_again() {
+    fn values_become_plain_json() {
         let list = json!([
             {"key": "n", "value": {"int_value": 7}},
             {"key": "long", "value": {"int_value": "9007199254740993"}},

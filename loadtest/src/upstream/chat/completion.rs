@@ -1,4 +1,4 @@
-//! One answer, written out whole or event by event.
+//! One chat completion, serialized as a whole or as events.
 
 use std::hash::{DefaultHasher, Hasher as _};
 use std::iter;
@@ -9,16 +9,16 @@ use serde_json::{Value, json};
 use super::request::ChatRequest;
 use crate::bodies::{WORDS, text};
 
-/// Fixed, as everything else that would make two answers to one request differ.
+/// Creation time of every completion. It is constant so that equal requests get equal responses.
 const CREATED: u64 = 1_760_000_000;
 
-/// An answer: a function of the request alone.
+/// A completion. It depends only on the request.
 pub(super) struct Completion {
     id: String,
     model: String,
     prompt_tokens: usize,
     tokens: usize,
-    /// The function called; else the answer is text.
+    /// Name of the called function; `None` for a completion with text.
     function: Option<String>,
     finish_reason: &'static str,
 }
@@ -43,7 +43,7 @@ impl Completion {
         }
     }
 
-    /// The `chat.completion` object.
+    /// Returns the `chat.completion` object.
     pub(super) fn whole(&self) -> Value {
         let text = text(self.tokens);
         let message = match &self.function {
@@ -70,8 +70,8 @@ impl Completion {
         })
     }
 
-    /// The events of a streamed answer, `data: ` and the blank line included: role, pieces, finish
-    /// reason, usage where asked, `[DONE]`.
+    /// Returns the events of a stream, including `data: ` and the blank line: the role, the tokens,
+    /// the finish reason, the usage if `with_usage`, and `[DONE]`.
     pub(super) fn events(self, with_usage: bool) -> impl Iterator<Item = Bytes> + Send + 'static {
         let usage_field = if with_usage { r#","usage":null"# } else { "" };
         let start = self.event_start();
@@ -119,7 +119,7 @@ impl Completion {
             .chain([Bytes::from_static(b"data: [DONE]\n\n")])
     }
 
-    /// An event up to its choices.
+    /// The beginning of an event, up to its choices.
     fn event_start(&self) -> String {
         let model = Value::from(self.model.as_str());
         let Self { id, .. } = self;
@@ -141,7 +141,7 @@ impl Completion {
     }
 }
 
-/// What the deltas carry: the text a token at a time, or a call's arguments around it.
+/// The content of the deltas: the text one token at a time, for a call within its JSON arguments.
 fn pieces(tokens: usize, is_call: bool) -> impl Iterator<Item = String> + Send {
     let words = WORDS.iter().cycle().take(tokens).enumerate();
     let text = words.map(|(n, word)| {
@@ -151,9 +151,9 @@ fn pieces(tokens: usize, is_call: bool) -> impl Iterator<Item = String> + Send {
             format!(" {word}")
         }
     });
-    let around = |part: &'static str| is_call.then(|| part.to_owned());
-    around(r#"{"query":""#)
+    let in_call = |json: &'static str| is_call.then(|| json.to_owned());
+    in_call(r#"{"query":""#)
         .into_iter()
         .chain(text)
-        .chain(around(r#""}"#))
+        .chain(in_call(r#""}"#))
 }

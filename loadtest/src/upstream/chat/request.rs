@@ -1,4 +1,4 @@
-//! The parts of a chat request that its answer depends on. Everything else is skipped unread.
+//! The members of a chat request that its response depends on. All others are ignored.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -60,7 +60,7 @@ impl ChatRequest<'_> {
         options.is_some_and(|options| options.include_usage)
     }
 
-    /// The most tokens the answer may have.
+    /// Maximum number of tokens in the response.
     pub(super) fn tokens_max(&self) -> usize {
         let max = self.max_completion_tokens.or(self.max_tokens);
         max.map_or(usize::MAX, |max| usize::try_from(max).unwrap_or(usize::MAX))
@@ -70,7 +70,7 @@ impl ChatRequest<'_> {
         self.messages.iter().map(|message| message.content.0).sum()
     }
 
-    /// The function to call, where the answer is a call.
+    /// Name of the function to call, or `None` if the response is text.
     pub(super) fn called_function(&self) -> Option<&str> {
         let forbidden = matches!(&self.tool_choice, Some(ToolChoice::Mode(mode)) if mode == "none");
         let has_result = self.messages.last().is_some_and(|last| last.role == "tool");
@@ -82,7 +82,7 @@ impl ChatRequest<'_> {
     }
 }
 
-/// How many words a message's content has: a string, or a list of parts with `text`.
+/// The number of words in a message's content, which is a string or a list of parts with `text`.
 #[derive(Debug, Default)]
 struct Words(usize);
 
@@ -111,7 +111,7 @@ impl<'de> Visitor<'de> for WordsVisitor {
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut parts: A) -> Result<Words, A::Error> {
         let mut sum = 0;
-        while let Some(Part { text }) = parts.next_element()? {
+        while let Some(ContentPart { text }) = parts.next_element()? {
             sum += text.map_or(0, |text| text.split_whitespace().count());
         }
         Ok(Words(sum))
@@ -123,7 +123,7 @@ impl<'de> Visitor<'de> for WordsVisitor {
 }
 
 #[derive(Deserialize)]
-struct Part<'a> {
+struct ContentPart<'a> {
     #[serde(borrow)]
     text: Option<Cow<'a, str>>,
 }

@@ -14,7 +14,7 @@ fn attribute(key: &str, value: Value) -> Value {
     json!({"key": key, "value": value})
 }
 
-/// As MLflow 3.17.2 gives a trace that offpath wrote.
+/// A trace written by offpath, in the form in which MLflow 3.17.2 returns it.
 fn trace(at_ns: u64, inputs: Value) -> Value {
     let attributes = json!([
         attribute("mlflow.spanInputs", inputs),
@@ -42,49 +42,49 @@ fn chat_inputs() -> Value {
 }
 
 #[test]
-fn a_trace_is_an_exchange_again() {
+fn a_trace_becomes_an_exchange() {
     let found = exchange(&trace(5, chat_inputs())).unwrap();
     assert_eq!(found.at, Duration::from_nanos(5));
     assert_eq!(found.path.unwrap(), "/v1/chat/completions?a=1");
     assert_eq!(found.session.as_deref(), Some("s"));
-    let Content::Whole { body, .. } = found.content else {
+    let RequestBody::Recorded { body, .. } = found.body else {
         panic!("it was recorded whole")
     };
     assert_eq!(body, r#"{"n":1}"#);
-    let expect = Answer {
+    let expect = RecordedResponse {
         status: Some(200),
         bytes: Some(469),
         json: Some(json!({"usage": {"completion_tokens": 9}})),
         input_tokens: None,
         output_tokens: Some(9),
     };
-    assert_eq!(found.answer, expect);
+    assert_eq!(found.response, expect);
 }
 
 #[test]
-fn a_body_that_was_cut_cannot_be_replayed() {
+fn a_truncated_body_cannot_be_replayed() {
     let cut = json!({"kvlist_value": {"values": [
         attribute("offpath.body", json!({"kvlist_value": {"values": []}}))]}});
     let reason = exchange(&trace(5, cut)).unwrap_err();
-    assert_eq!(reason, "the request's body was not kept whole");
+    assert_eq!(reason, "the request body is incomplete");
     assert_eq!(exchange(&json!({})).unwrap_err(), "no root span");
 }
 
-/// A server with two pages of one trace each, and a third trace that is cut.
+/// Imitates a server with two pages of traces, the last of which cannot be replayed.
 async fn answer(request: Request<Incoming>) -> Result<Response<Full<Bytes>>, Infallible> {
     let (parts, body) = request.into_parts();
     let body = body.collect().await.unwrap().to_bytes();
-    let ask: Value = serde_json::from_slice(&body).unwrap_or_default();
-    let said = match (parts.uri.path(), parts.uri.query()) {
+    let search: Value = serde_json::from_slice(&body).unwrap_or_default();
+    let content = match (parts.uri.path(), parts.uri.query()) {
         ("/prefix/api/2.0/mlflow/experiments/get-by-name", Some("experiment_name=my%20own")) => {
             json!({"experiment": {"experiment_id": "12"}})
         }
         ("/prefix/api/3.0/mlflow/traces/search", None) => {
             assert_eq!(parts.headers["authorization"], "Bearer t");
-            assert_eq!(ask["filter"], "status = 'OK'");
-            let location = &ask["locations"][0]["mlflow_experiment"];
+            assert_eq!(search["filter"], "status = 'OK'");
+            let location = &search["locations"][0]["mlflow_experiment"];
             assert_eq!(location["experiment_id"], "12");
-            match ask.get("page_token").and_then(Value::as_str) {
+            match search.get("page_token").and_then(Value::as_str) {
                 None => json!({"traces": [{"trace_id": "tr-1"}], "next_page_token": "two"}),
                 Some(_) => json!({"traces": [{"trace_id": "tr-2"}, {"trace_id": "tr-3"}]}),
             }
@@ -98,11 +98,11 @@ async fn answer(request: Request<Incoming>) -> Result<Response<Full<Bytes>>, Inf
             return Ok(missing);
         }
     };
-    Ok(Response::new(Full::from(said.to_string())))
+    Ok(Response::new(Full::from(content.to_string())))
 }
 
 #[tokio::test]
-async fn an_experiment_is_read_page_by_page_and_what_cannot_be_replayed_is_counted() {
+async fn an_experiment_is_read_page_by_page_and_skipped_traces_are_counted() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let uri = format!("http://{}/prefix/", listener.local_addr().unwrap());
     let mut server = JoinSet::new();
@@ -120,18 +120,18 @@ async fn an_experiment_is_read_page_by_page_and_what_cannot_be_replayed_is_count
     };
     let filter = Some("status = 'OK'");
     let named = Experiment::Name("my own".to_owned());
-    let read = tracking.read(&named, filter, 10, |_| ()).await.unwrap();
-    let at: Vec<u128> = read
+    let imported = tracking.import(&named, filter, 10, |_| ()).await.unwrap();
+    let at: Vec<u128> = imported
         .exchanges
         .iter()
         .map(|found| found.at.as_millis())
         .collect();
     assert_eq!(at, [0, 5]);
-    assert_eq!(read.skipped, BTreeMap::from([("no root span", 1)]));
-    let first = tracking.read(&named, filter, 1, |_| ()).await.unwrap();
+    assert_eq!(imported.skipped, BTreeMap::from([("no root span", 1)]));
+    let first = tracking.import(&named, filter, 1, |_| ()).await.unwrap();
     assert_eq!((first.exchanges.len(), first.skipped.len()), (1, 0));
     let missing = Experiment::Name("other".to_owned());
-    let error = tracking.read(&missing, None, 1, |_| ()).await.unwrap_err();
-    let said = error.to_string();
-    assert!(said.contains("404 Not Found: nothing here"), "{said}");
+    let error = tracking.import(&missing, None, 1, |_| ()).await;
+    let message = error.unwrap_err().to_string();
+    assert!(message.contains("404 Not Found: nothing here"), "{message}");
 }

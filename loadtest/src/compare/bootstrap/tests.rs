@@ -1,13 +1,14 @@
 use super::*;
 
-/// `rounds` blocks of `size` values: a level that drifts from round to round, and noise.
+/// Blocks of `size` values, one per level, with noise above the level.
 fn blocks(rng: &mut SmallRng, levels: &[f64], size: usize, added: f64) -> Vec<Vec<u64>> {
     let mut block = |level: f64| -> Vec<u64> {
-        let values = (0..size).map(|_| {
-            let tail: f64 = rng.random::<f64>().max(1e-9);
-            (level + added + 20_000.0 * -tail.ln()) as u64
-        });
-        values.collect()
+        (0..size)
+            .map(|_| {
+                let tail: f64 = rng.random::<f64>().max(1e-9);
+                (level + added + 20_000.0 * -tail.ln()) as u64
+            })
+            .collect()
     };
     levels.iter().map(|level| block(*level)).collect()
 }
@@ -19,16 +20,16 @@ fn levels(rng: &mut SmallRng, rounds: usize) -> Vec<f64> {
 }
 
 fn compare(baseline: &[Vec<u64>], other: &[Vec<u64>]) -> [Option<Interval>; 4] {
-    let resamples = Resamples::new(baseline.len(), 1);
-    let spread = |blocks: &[Vec<u64>]| {
+    let bootstrap = Bootstrap::new(baseline.len(), 1);
+    let quantiles = |blocks: &[Vec<u64>]| {
         let blocks: Vec<&[u64]> = blocks.iter().map(Vec::as_slice).collect();
-        resamples.spread(&blocks)
+        bootstrap.quantiles(&blocks)
     };
-    resamples.difference(&spread(other), &[&spread(baseline)])
+    bootstrap.difference(&quantiles(other), &[&quantiles(baseline)])
 }
 
 #[test]
-fn the_normal_and_students_quantiles_are_those_of_the_tables() {
+fn the_normal_and_student_quantiles_agree_with_published_tables() {
     for (z, tail) in [(0.0, 0.5), (1.959_964, 0.025), (2.497_705, 0.00625)] {
         assert!((normal_tail(z) - tail).abs() < 1e-6, "{z}");
     }
@@ -50,10 +51,10 @@ fn quantiles_are_nearest_ranks_of_all_blocks_together() {
         .filter(|n| n % 2 == 0)
         .map(|n| n * 1000)
         .collect();
-    let spread = Resamples::new(2, 1).spread(&[&odd, &even]);
+    let many = Bootstrap::new(2, 1).quantiles(&[&odd, &even]);
     let expect = [5_000.0, 9_000.0, 9_900.0, 9_990.0].map(Some);
-    assert_eq!(spread.measured_us(), expect);
-    let few = Resamples::new(2, 1).spread(&[&odd[..250], &even[..250]]);
+    assert_eq!(many.measured_us(), expect);
+    let few = Bootstrap::new(2, 1).quantiles(&[&odd[..250], &even[..250]]);
     assert_eq!(
         few.measured_us().map(|us| us.is_some()),
         [true, true, false, false]
@@ -77,7 +78,7 @@ fn an_added_delay_is_found_through_a_drift_larger_than_it() {
 }
 
 #[test]
-fn equal_lanes_are_told_apart_no_oftener_than_the_confidence_allows() {
+fn equal_lanes_differ_no_more_often_than_the_confidence_level_allows() {
     let mut rng = SmallRng::seed_from_u64(11);
     let (mut outside, mut claims) = (0, 0);
     for _ in 0..30 {
@@ -89,6 +90,6 @@ fn equal_lanes_are_told_apart_no_oftener_than_the_confidence_allows() {
         outside += u32::from(p50.low > 0.0 || p50.high < 0.0);
         claims += u32::from(found.iter().flatten().any(|interval| interval.differs));
     }
-    // 1.5 of 30 expected of each; 6 or more come one time in 300.
+    // 1.5 of 30 are expected of each; 6 or more happen one time in 300.
     assert!(outside < 6 && claims < 6, "{outside} {claims}");
 }

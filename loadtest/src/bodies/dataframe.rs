@@ -1,48 +1,50 @@
-//! Generated DataFrames in MLflow's `dataframe_split`, as production's are: types and gaps.
+//! Generated DataFrames in MLflow's `dataframe_split` form, with mixed types and missing cells as
+//! production traffic has them.
 
 use std::fmt::Write as _;
 use std::str::FromStr;
 
 use bytes::Bytes;
 use rand::rngs::SmallRng;
+use rand::seq::IndexedRandom as _;
 use rand::{Rng as _, SeedableRng as _};
 
 use super::WORDS;
 
 const HINT: &str = "writing to a string cannot fail";
 
-/// What a column holds.
+/// The type of a column's cells.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Column {
     /// A floating point number in -1000..1000, four decimals.
     Float,
     /// A whole number from 0 to 99,999.
     Int,
-    /// A word.
+    /// A word as a string.
     Text,
-    /// An instant of 2026, to the second (ISO 8601).
+    /// A timestamp of 2026 with a resolution of one second (ISO 8601).
     Time,
-    /// True or false.
+    /// A boolean.
     Bool,
 }
 
-/// What a DataFrame is like.
+/// The shape and the types of a generated DataFrame.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Frame {
-    /// Rows.
+pub struct DataFrame {
+    /// Number of rows.
     pub rows: usize,
-    /// Columns; their types go round in `types`.
+    /// Number of columns. Their types cycle through `types`.
     pub cols: usize,
-    /// At least one.
+    /// Column types, at least one.
     pub types: Vec<Column>,
-    /// The part of cells that are null.
+    /// Fraction of cells that are null, from 0 to 1.
     pub missing: f64,
 }
 
-impl Frame {
-    /// Nothing but numbers, none missing.
+impl DataFrame {
+    /// A DataFrame of floating-point numbers without missing cells.
     #[must_use]
-    pub fn of_numbers(rows: usize, cols: usize) -> Self {
+    pub fn floats(rows: usize, cols: usize) -> Self {
         Self {
             rows,
             cols,
@@ -51,7 +53,7 @@ impl Frame {
         }
     }
 
-    /// The request: a function of the seed.
+    /// Generates the request body. The same seed gives the same bytes.
     #[must_use]
     pub fn body(&self, seed: u64) -> Bytes {
         let mut rng = SmallRng::seed_from_u64(seed);
@@ -91,8 +93,8 @@ impl Column {
             }
             Self::Int => write!(out, "{}", rng.random_range(0..100_000)),
             Self::Text => {
-                let word = WORDS.get(rng.random_range(0..WORDS.len()));
-                write!(out, "\"{}\"", word.unwrap_or(&"a"))
+                let word = WORDS.choose(rng).expect("WORDS is not empty");
+                write!(out, "\"{word}\"")
             }
             Self::Time => {
                 let (month, day) = (rng.random_range(1..=12), rng.random_range(1..=28));
@@ -109,22 +111,23 @@ impl Column {
     }
 }
 
-impl FromStr for Frame {
+impl FromStr for DataFrame {
     type Err = String;
 
-    /// `1000x20`, `1000x20:float,int,text,time,bool`, `1000x20:float:5%`.
+    /// Parses `1000x20`, `1000x20:float,int,text,time,bool` or `1000x20:float:5%`.
     fn from_str(text: &str) -> Result<Self, String> {
-        let broken = || "not ROWSxCOLS, as in 1000x20 or 1000x20:float,int,text,time,bool:5%";
+        let broken =
+            || "must be ROWSxCOLS, for example 1000x20 or 1000x20:float,int,text,time,bool:5%";
         let mut parts = text.split(':');
-        let shape = parts.next().unwrap_or_default();
+        let shape = parts.next().expect("split yields at least one part");
         let (rows, cols) = shape.split_once('x').ok_or_else(broken)?;
         let rows: usize = rows.parse().map_err(|_| broken())?;
         let cols: usize = cols.parse().map_err(|_| broken())?;
         let cells = rows.checked_mul(cols);
         if cells.is_none_or(|cells| cells > 20_000_000) {
-            return Err("over 20 million cells".to_owned());
+            return Err("must have at most 20 million cells".to_owned());
         }
-        let mut frame = Self::of_numbers(rows, cols);
+        let mut frame = Self::floats(rows, cols);
         if let Some(types) = parts.next() {
             let types: Option<Vec<Column>> = types.split(',').map(column).collect();
             frame.types = types.ok_or_else(broken)?;
@@ -158,7 +161,7 @@ mod tests {
 
     #[test]
     fn columns_have_their_types_and_cells_are_missing_at_the_rate() {
-        let frame: Frame = "2000x6:float,int,text,time,bool:25%".parse().unwrap();
+        let frame: DataFrame = "2000x6:float,int,text,time,bool:25%".parse().unwrap();
         let body = frame.body(3);
         assert_eq!(body, frame.body(3));
         let found: Value = serde_json::from_slice(&body).unwrap();
@@ -183,8 +186,8 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_frame_is_refused() {
-        assert_eq!("3x2".parse(), Ok(Frame::of_numbers(3, 2)));
+    fn an_invalid_shape_is_rejected() {
+        assert_eq!("3x2".parse(), Ok(DataFrame::floats(3, 2)));
         for broken in [
             "1000",
             "2x2:real",
@@ -192,10 +195,10 @@ mod tests {
             "2x2:int:101%",
             "2x2:int:5%:",
         ] {
-            let error = broken.parse::<Frame>().unwrap_err();
-            assert!(error.starts_with("not ROWSxCOLS"), "{broken}: {error}");
+            let error = broken.parse::<DataFrame>().unwrap_err();
+            assert!(error.starts_with("must be ROWSxCOLS"), "{broken}: {error}");
         }
-        let error = "9999999999x9999999999".parse::<Frame>().unwrap_err();
-        assert_eq!(error, "over 20 million cells");
+        let error = "9999999999x9999999999".parse::<DataFrame>().unwrap_err();
+        assert_eq!(error, "must have at most 20 million cells");
     }
 }

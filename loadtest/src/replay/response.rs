@@ -1,4 +1,4 @@
-//! What an answer amounts to: its JSON, a stream's events put together, its token counts.
+//! The content of a response: its JSON, assembled from the events of a stream, and token counts.
 
 use std::collections::BTreeMap;
 
@@ -6,30 +6,32 @@ use serde_json::{Map, Value, json};
 
 use crate::sse::Splitter;
 
-/// Token counts of an answer, where it states them.
+/// The token counts that a response reports.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub(super) struct Tokens {
+pub(super) struct TokenCounts {
     pub(super) input: Option<u64>,
     pub(super) output: Option<u64>,
 }
 
-/// An answer's body as JSON; a stream of chat completion chunks as the completion that they make.
-pub(super) fn json_of(content_type: &[u8], body: &[u8]) -> Option<Value> {
+/// Parses a body as JSON. A stream of chat completion chunks becomes the completion that they form.
+pub(super) fn json(content_type: &[u8], body: &[u8]) -> Option<Value> {
     if content_type.starts_with(b"text/event-stream") {
-        return folded(body);
+        return assemble_stream(body);
     }
     serde_json::from_slice(body).ok()
 }
 
-/// What `usage` says, in OpenAI's words or in the others'.
-pub(super) fn tokens(answer: &Value) -> Tokens {
-    let of = |names: [&str; 2]| {
-        let mut names = names.into_iter();
-        names.find_map(|name| answer.get("usage")?.get(name)?.as_u64())
+/// Reads the token counts from `usage`, under the names of OpenAI's chat completions or of its
+/// responses API, which other vendors share.
+pub(super) fn token_counts(response: &Value) -> TokenCounts {
+    let first = |names: [&str; 2]| {
+        names
+            .into_iter()
+            .find_map(|name| response.get("usage")?.get(name)?.as_u64())
     };
-    Tokens {
-        input: of(["prompt_tokens", "input_tokens"]),
-        output: of(["completion_tokens", "output_tokens"]),
+    TokenCounts {
+        input: first(["prompt_tokens", "input_tokens"]),
+        output: first(["completion_tokens", "output_tokens"]),
     }
 }
 
@@ -37,12 +39,22 @@ pub(super) fn tokens(answer: &Value) -> Tokens {
 struct Choice {
     role: Option<Value>,
     content: String,
-    /// By index: the call without its arguments, and those.
-    calls: BTreeMap<u64, (Map<String, Value>, String)>,
+    /// The tool calls by index.
+    calls: BTreeMap<u64, Call>,
     finish_reason: Value,
 }
 
-fn folded(body: &[u8]) -> Option<Value> {
+/// A tool call of a stream.
+#[derive(Default)]
+struct Call {
+    /// The members of the call except the function.
+    members: Map<String, Value>,
+    name: Value,
+    /// The arguments received so far.
+    arguments: String,
+}
+
+fn assemble_stream(body: &[u8]) -> Option<Value> {
     let mut choices: BTreeMap<u64, Choice> = BTreeMap::new();
     let mut usage = Value::Null;
     let mut splitter = Splitter::default();
@@ -53,12 +65,10 @@ fn folded(body: &[u8]) -> Option<Value> {
         if let Some(found) = event.get("usage").filter(|usage| !usage.is_null()) {
             usage = found.clone();
         }
-        for choice in event
-            .get("choices")
-            .and_then(Value::as_array)
-            .into_iter()
-            .flatten()
-        {
+        let Some(deltas) = event.get("choices").and_then(Value::as_array) else {
+            return;
+        };
+        for choice in deltas {
             let index = choice.get("index").and_then(Value::as_u64).unwrap_or(0);
             choices.entry(index).or_default().add(choice);
         }
@@ -97,32 +107,12 @@ impl Choice {
         let calls = delta.get("tool_calls").and_then(Value::as_array);
         for call in calls.into_iter().flatten() {
             let index = call.get("index").and_then(Value::as_u64).unwrap_or(0);
-            let (head, arguments) = self.calls.entry(index).or_default();
-            for name in ["id", "type"] {
-                if let Some(value) = call.get(name) {
-                    head.insert(name.to_owned(), value.clone());
-                }
-            }
-            let function = call.get("function");
-            if let Some(name) = function.and_then(|function| function.get("name")) {
-                head.insert("name".to_owned(), name.clone());
-            }
-            let piece = function.and_then(|function| function.get("arguments"));
-            arguments.push_str(piece.and_then(Value::as_str).unwrap_or_default());
+            self.calls.entry(index).or_default().add(call);
         }
     }
 
     fn whole(self, index: u64) -> Value {
-        let calls: Vec<Value> = self
-            .calls
-            .into_values()
-            .map(|(mut head, arguments)| {
-                let name = head.remove("name").unwrap_or_default();
-                let function = json!({"name": name, "arguments": arguments});
-                head.insert("function".to_owned(), function);
-                Value::Object(head)
-            })
-            .collect();
+        let calls: Vec<Value> = self.calls.into_values().map(Call::whole).collect();
         let mut message = Map::new();
         message.extend(self.role.map(|role| ("role".to_owned(), role)));
         if calls.is_empty() || !self.content.is_empty() {
@@ -135,12 +125,34 @@ impl Choice {
     }
 }
 
+impl Call {
+    fn add(&mut self, delta: &Value) {
+        for name in ["id", "type"] {
+            if let Some(value) = delta.get(name) {
+                self.members.insert(name.to_owned(), value.clone());
+            }
+        }
+        if let Some(name) = delta.pointer("/function/name") {
+            self.name = name.clone();
+        }
+        if let Some(arguments) = delta.pointer("/function/arguments").and_then(Value::as_str) {
+            self.arguments.push_str(arguments);
+        }
+    }
+
+    fn whole(mut self) -> Value {
+        let function = json!({"name": self.name, "arguments": self.arguments});
+        self.members.insert("function".to_owned(), function);
+        Value::Object(self.members)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn a_stream_amounts_to_its_completion() {
+    fn a_stream_is_assembled_to_its_completion() {
         let events = [
             json!({"choices": [{"index": 0, "delta": {"role": "assistant", "content": ""}}]}),
             json!({"choices": [{"index": 0, "delta": {"content": "two "}}], "usage": null}),
@@ -153,7 +165,7 @@ mod tests {
         ];
         let stream: String = events.map(|event| format!("data: {event}\n\n")).concat();
         let stream = format!("{stream}data: [DONE]\n\n");
-        let found = json_of(b"text/event-stream; charset=utf-8", stream.as_bytes()).unwrap();
+        let found = json(b"text/event-stream; charset=utf-8", stream.as_bytes()).unwrap();
         let call =
             json!({"id": "c", "type": "function", "function": {"name": "f", "arguments": "{}"}});
         let expect = json!({
@@ -164,12 +176,12 @@ mod tests {
             "usage": {"prompt_tokens": 4, "completion_tokens": 2},
         });
         assert_eq!(found, expect);
-        let expect = Tokens {
+        let expect = TokenCounts {
             input: Some(4),
             output: Some(2),
         };
-        assert_eq!(tokens(&found), expect);
-        assert_eq!(json_of(b"text/event-stream", b"data: x\n\n"), None);
-        assert_eq!(json_of(b"application/json", b"[1]"), Some(json!([1])));
+        assert_eq!(token_counts(&found), expect);
+        assert_eq!(json(b"text/event-stream", b"data: x\n\n"), None);
+        assert_eq!(json(b"application/json", b"[1]"), Some(json!([1])));
     }
 }

@@ -1,11 +1,11 @@
-//! A body with places that are filled anew for each request.
+//! Request bodies with placeholders that are filled for each request.
 //!
-//! | place | filled with |
+//! | placeholder | replaced by |
 //! | --- | --- |
 //! | `{{n}}` | the request's number, from 0 |
 //! | `{{uuid}}` | a random UUID (RFC 9562, version 4) |
 //! | `{{words:N}}` | N words |
-//! | `{{int:A..B}}` | a whole number from A to B, both among them |
+//! | `{{int:A..B}}` | a whole number from A to B, inclusive |
 //! | `{{choice:a\|b\|c}}` | one of them |
 
 use std::str::FromStr;
@@ -16,18 +16,19 @@ use rand::seq::IndexedRandom as _;
 use rand::{Rng as _, SeedableRng as _};
 
 use super::text;
+use crate::units;
 
-/// The most words of one place.
+/// Maximum number of words in one placeholder.
 const WORDS_MAX: usize = 1_000_000;
 
-/// A body with places.
+/// A request body with placeholders; `FromStr` parses it.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Pattern {
-    parts: Vec<Part>,
+pub struct BodyTemplate {
+    segments: Vec<Segment>,
 }
 
 #[derive(Clone, Debug, PartialEq)]
-enum Part {
+enum Segment {
     Text(String),
     Number,
     Uuid,
@@ -36,84 +37,79 @@ enum Part {
     Choice(Vec<String>),
 }
 
-impl Pattern {
-    /// The body of a request: a function of the seed and its number.
+impl BodyTemplate {
+    /// Fills the placeholders for request `number`. The same seed and number give the same bytes.
     #[must_use]
     pub fn fill(&self, seed: u64, number: usize) -> Bytes {
-        let of_number = u64::try_from(number).unwrap_or_default();
-        let mut rng = SmallRng::seed_from_u64(seed ^ of_number.wrapping_mul(0x9E37_79B9_7F4A_7C15));
+        let spread = units::count(number).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+        let mut rng = SmallRng::seed_from_u64(seed ^ spread);
         let mut out = String::new();
-        for part in &self.parts {
-            match part {
-                Part::Text(text) => out.push_str(text),
-                Part::Number => out.push_str(&number.to_string()),
-                Part::Uuid => out.push_str(&uuid(rng.random())),
-                Part::Words(count) => out.push_str(&text(*count)),
-                Part::Int(low, high) => {
+        for segment in &self.segments {
+            match segment {
+                Segment::Text(text) => out.push_str(text),
+                Segment::Number => out.push_str(&number.to_string()),
+                Segment::Uuid => {
+                    let uuid = uuid::Builder::from_random_bytes(rng.random()).into_uuid();
+                    out.push_str(&uuid.to_string());
+                }
+                Segment::Words(count) => out.push_str(&text(*count)),
+                Segment::Int(low, high) => {
                     out.push_str(&rng.random_range(*low..=*high).to_string());
                 }
-                Part::Choice(of) => out.push_str(of.choose(&mut rng).map_or("", String::as_str)),
+                Segment::Choice(options) => {
+                    let option = options.choose(&mut rng);
+                    out.push_str(option.expect("split yields at least one option"));
+                }
             }
         }
         Bytes::from(out)
     }
 }
 
-/// Random but for the version and the variant.
-fn uuid(random: u128) -> String {
-    let bits = random & !(0xF << 76 | 0x3 << 62) | 0x4 << 76 | 0x2 << 62;
-    let hex = format!("{bits:032x}");
-    let mut out = String::with_capacity(36);
-    for (at, digit) in hex.char_indices() {
-        if [8, 12, 16, 20].contains(&at) {
-            out.push('-');
-        }
-        out.push(digit);
-    }
-    out
-}
-
-impl FromStr for Pattern {
+impl FromStr for BodyTemplate {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let mut parts = Vec::new();
+        let mut segments = Vec::new();
         let mut rest = text;
-        while let Some((before, place)) = rest.split_once("{{") {
-            let (place, after) = place
+        while let Some((before, placeholder)) = rest.split_once("{{") {
+            let (placeholder, after) = placeholder
                 .split_once("}}")
                 .ok_or_else(|| "`{{` without `}}`".to_owned())?;
-            parts.push(Part::Text(before.to_owned()));
-            parts.push(part(place.trim())?);
+            segments.push(Segment::Text(before.to_owned()));
+            segments.push(segment(placeholder.trim())?);
             rest = after;
         }
-        parts.push(Part::Text(rest.to_owned()));
-        Ok(Self { parts })
+        segments.push(Segment::Text(rest.to_owned()));
+        Ok(Self { segments })
     }
 }
 
-fn part(place: &str) -> Result<Part, String> {
-    let broken =
-        || format!("`{{{{{place}}}}}` is not one of n, uuid, words:N, int:A..B, choice:a|b|c");
-    let (name, value) = place.split_once(':').unwrap_or((place, ""));
+fn segment(placeholder: &str) -> Result<Segment, String> {
+    let broken = || {
+        format!("`{{{{{placeholder}}}}}` is not one of n, uuid, words:N, int:A..B, choice:a|b|c")
+    };
+    let (name, value) = placeholder.split_once(':').unwrap_or((placeholder, ""));
     match name {
-        "n" => Ok(Part::Number),
-        "uuid" => Ok(Part::Uuid),
+        "n" => Ok(Segment::Number),
+        "uuid" => Ok(Segment::Uuid),
         "words" => {
             let count: usize = value.parse().map_err(|_| broken())?;
             (count <= WORDS_MAX)
-                .then_some(Part::Words(count))
+                .then_some(Segment::Words(count))
                 .ok_or_else(broken)
         }
         "int" => {
             let (low, high) = value.split_once("..").ok_or_else(broken)?;
             let (low, high) = (low.parse(), high.parse());
             match (low, high) {
-                (Ok(low), Ok(high)) if low <= high => Ok(Part::Int(low, high)),
+                (Ok(low), Ok(high)) if low <= high => Ok(Segment::Int(low, high)),
                 _ => Err(broken()),
             }
         }
-        "choice" => Ok(Part::Choice(value.split('|').map(str::to_owned).collect())),
+        "choice" => Ok(Segment::Choice(
+            value.split('|').map(str::to_owned).collect(),
+        )),
         _ => Err(broken()),
     }
 }
@@ -123,8 +119,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn places_are_filled_by_number_and_seed_alone() {
-        let pattern: Pattern =
+    fn placeholders_are_filled_by_number_and_seed_alone() {
+        let pattern: BodyTemplate =
             r#"{"n": {{n}}, "id": "{{uuid}}", "w": "{{ words:2 }}", "i": {{int:-1..1}}, "c": "{{choice:a|b}}"}"#
                 .parse()
                 .unwrap();
@@ -146,17 +142,17 @@ mod tests {
     }
 
     #[test]
-    fn a_place_that_is_none_is_named() {
-        for (text, says) in [
+    fn an_unknown_placeholder_is_named() {
+        for (text, expect) in [
             ("{{n", "`{{` without `}}`"),
             ("{{now}}", "`{{now}}` is not one of"),
             ("{{words:x}}", "`{{words:x}}` is not one of"),
             ("{{int:2..1}}", "`{{int:2..1}}` is not one of"),
         ] {
-            let error = text.parse::<Pattern>().unwrap_err();
-            assert!(error.contains(says), "{error}");
+            let error = text.parse::<BodyTemplate>().unwrap_err();
+            assert!(error.contains(expect), "{error}");
         }
-        let plain: Pattern = "{}".parse().unwrap();
+        let plain: BodyTemplate = "{}".parse().unwrap();
         assert_eq!(plain.fill(1, 1), "{}");
     }
 }

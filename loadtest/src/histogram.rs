@@ -1,75 +1,77 @@
-//! Durations as a distribution of microseconds, three significant digits each.
+//! Histograms of durations in microseconds, with three significant digits.
 
 use std::time::Duration;
 
 use hdrhistogram::Histogram;
 use serde::Serialize;
 
-/// Longer durations are recorded as this.
+use crate::units::whole_micros;
+
+/// Longer durations are recorded as this one.
 const MAX: Duration = Duration::from_secs(3600);
 
-/// The points of a curve.
+/// The quantiles of a percentile curve.
 const CURVE: [f64; 16] = [
     0.0, 0.1, 0.25, 0.5, 0.75, 0.9, 0.95, 0.98, 0.99, 0.995, 0.998, 0.999, 0.9995, 0.9999, 0.99999,
     1.0,
 ];
 
-/// A distribution. Takes 190 kB, whatever it holds; a coarse one 30 kB.
+/// A histogram of durations. It occupies 190 kB however many values it holds; a coarse one 30 kB.
 #[derive(Clone, Debug)]
-pub struct Micros {
+pub struct DurationHistogram {
     histogram: Histogram<u64>,
 }
 
-/// What is reported of a distribution: microseconds.
+/// Percentiles of a distribution, in microseconds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct Percentiles {
-    /// How many durations.
+    /// Number of recorded durations.
     pub count: u64,
     /// The median.
     pub p50: u64,
-    /// 90 % are at most this.
+    /// The 90th percentile.
     pub p90: u64,
-    /// 99 % are at most this.
+    /// The 99th percentile.
     pub p99: u64,
-    /// 99.9 % are at most this.
+    /// The 99.9th percentile.
     #[serde(rename = "p99.9")]
     pub p999: u64,
-    /// The longest.
+    /// The longest duration.
     pub max: u64,
 }
 
-impl Micros {
-    /// Adds one duration, rounded down.
+impl DurationHistogram {
+    /// Records one duration, rounded down to whole microseconds.
     pub fn record(&mut self, duration: Duration) {
         self.histogram.saturating_record(whole_micros(duration));
     }
 
-    /// Adds all of another's.
+    /// Adds every value of another histogram.
     pub fn add(&mut self, other: &Self) {
         self.histogram
             .add(&other.histogram)
-            .expect("all have the same bounds");
+            .expect("every histogram of this type has the same bounds");
     }
 
-    /// A distribution with two significant digits, where many are kept side by side.
+    /// A histogram with two significant digits, for use where many are kept side by side.
     #[must_use]
     pub fn coarse() -> Self {
         Self::with_digits(2)
     }
 
-    /// The whole distribution: quantiles and their values in microseconds, up to the last one that
-    /// the count can tell from the maximum, and the maximum.
+    /// The percentile curve: pairs of a quantile and its value in microseconds. It ends with the
+    /// last quantile that at least one value lies beyond, and then the maximum.
     #[must_use]
     pub fn curve(&self) -> Vec<(f64, u64)> {
         #[expect(clippy::cast_precision_loss, reason = "exact to 2^53 values")]
         let count = self.histogram.len() as f64;
-        let told = CURVE
-            .into_iter()
-            .filter(|quantile| *quantile == 1.0 || count * (1.0 - quantile) >= 1.0);
         if self.histogram.is_empty() {
             return Vec::new();
         }
-        told.map(|quantile| (quantile, self.histogram.value_at_quantile(quantile)))
+        CURVE
+            .into_iter()
+            .filter(|quantile| *quantile == 1.0 || count * (1.0 - quantile) >= 1.0)
+            .map(|quantile| (quantile, self.histogram.value_at_quantile(quantile)))
             .collect()
     }
 
@@ -80,7 +82,7 @@ impl Micros {
         }
     }
 
-    /// `None` where nothing was recorded.
+    /// The percentiles, or `None` if nothing was recorded.
     #[must_use]
     pub fn percentiles(&self) -> Option<Percentiles> {
         let at = |quantile| self.histogram.value_at_quantile(quantile);
@@ -95,14 +97,10 @@ impl Micros {
     }
 }
 
-impl Default for Micros {
+impl Default for DurationHistogram {
     fn default() -> Self {
         Self::with_digits(3)
     }
-}
-
-fn whole_micros(duration: Duration) -> u64 {
-    u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
 }
 
 #[cfg(test)]
@@ -112,7 +110,7 @@ mod tests {
     /// Compares with the nearest rank of the sorted values.
     #[track_caller]
     fn check(mut values: Vec<u64>) {
-        let mut micros = Micros::default();
+        let mut micros = DurationHistogram::default();
         for value in &values {
             micros.record(Duration::from_micros(*value));
         }
@@ -136,20 +134,20 @@ mod tests {
     #[test]
     fn percentiles_of_scripted_latencies_are_right_to_two_percent() {
         check((1..=100_000).collect());
-        // Two modes: 9 of 10 near 100 us, 1 of 10 near 80 ms.
+        // Two modes: 9 of 10 values near 100 us, 1 of 10 near 80 ms.
         check(
             (0..10_000)
                 .map(|n| if n % 10 == 0 { 80_000 + n } else { 100 + n % 7 })
                 .collect(),
         );
-        // Heavy tail: 1/u.
+        // A heavy tail, 1/u.
         check((1..=20_000).map(|n| 2_000_000_000 / n).collect());
         check(vec![43]);
     }
 
     #[test]
-    fn a_curve_ends_where_the_count_cannot_tell_more() {
-        let mut micros = Micros::coarse();
+    fn a_curve_ends_with_the_last_quantile_that_has_values_beyond_it() {
+        let mut micros = DurationHistogram::coarse();
         assert_eq!(micros.curve(), []);
         (1..=100).for_each(|n| micros.record(Duration::from_micros(n)));
         let curve = micros.curve();
@@ -159,8 +157,8 @@ mod tests {
     }
 
     #[test]
-    fn longer_than_an_hour_is_an_hour_and_nothing_is_nothing() {
-        let mut micros = Micros::default();
+    fn durations_over_an_hour_count_as_an_hour_and_an_empty_histogram_has_no_percentiles() {
+        let mut micros = DurationHistogram::default();
         assert_eq!(micros.percentiles(), None);
         micros.record(Duration::from_secs(86_400));
         let hour = micros.percentiles().unwrap().max as f64;
