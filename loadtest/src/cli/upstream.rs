@@ -16,8 +16,9 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use super::{Usage, values};
 
-/// Serve a model endpoint for tests: chat with streaming, DataFrame scoring, echo. It speaks HTTP/1.1
-/// and h2c, or both versions over TLS.
+/// Serve a model endpoint for tests: chat with streaming, DataFrame scoring, echo.
+///
+/// The endpoint speaks HTTP/1.1 and h2c, or both versions over TLS.
 ///
 /// A request can set its own timing and faults with headers (x-tokens, x-gap-us, x-delay-us,
 /// x-spin-us, x-status, x-stall-ms, x-cut-after) or with query keys (the same without x-); these
