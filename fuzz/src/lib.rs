@@ -88,9 +88,8 @@ impl Default for Case<'_> {
 /// Picks one of the options by the first byte.
 pub fn pick<'a>(data: &[u8], options: &[&'a str]) -> &'a str {
     let index = data.first().map_or(0, |byte| usize::from(*byte));
-    options
-        .get(index % options.len())
-        .expect("a remainder is within the list")
+    let option = options.get(index % options.len());
+    *option.expect("a remainder is within the list")
 }
 
 /// Returns the bytes after the first one.
