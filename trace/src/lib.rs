@@ -9,6 +9,7 @@ mod context;
 pub mod decode;
 mod exchange;
 mod headers;
+mod last_word;
 mod percent;
 mod plan;
 mod rate;
@@ -22,6 +23,7 @@ pub use exchange::{
     Body, Charge, Chunk, EndReason, Exchange, Ids, KeptBecause, Outcome, Request, Response, Timing,
 };
 pub use headers::Headers;
+pub use last_word::StreamEnd;
 pub use plan::{Level, Plan};
 pub use rate::RateCap;
 pub use redact::{Counts, PatternRule, Redaction, RuleError, Rules};

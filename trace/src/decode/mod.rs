@@ -23,7 +23,7 @@ mod media;
 mod multipart;
 mod pointer;
 mod spans;
-mod sse;
+pub(crate) mod sse;
 mod text;
 mod url;
 
