@@ -11,6 +11,9 @@ const CONNECTION_BUFFERS_BYTES: u64 = 128 << 10;
 /// pingora's copy of a request body for a second attempt, in bytes per request.
 const RETRY_BUFFER_BYTES: u64 = 64 << 10;
 
+/// The end of a stream of events, in bytes per request: whether it was whole shows in that.
+const STREAM_END_BYTES: u64 = 5 << 10;
+
 /// What a trace adds to the bodies it carries, in bytes: names, ids, headers, attributes.
 const TRACE_OVERHEAD_BYTES: u64 = 4 << 10;
 
@@ -64,7 +67,8 @@ impl Config {
         let threads = self.export.encoders.threads;
         let connections = self.limits.connections;
         let per_side = bytes(self.limits.head_bytes).saturating_add(CONNECTION_BUFFERS_BYTES);
-        let per_connection = per_side.saturating_mul(2) + RETRY_BUFFER_BYTES;
+        let per_request = RETRY_BUFFER_BYTES + STREAM_END_BYTES;
+        let per_connection = per_side.saturating_mul(2) + per_request;
         let part = |name, bytes, because| MemoryPart {
             name,
             bytes,
@@ -76,9 +80,10 @@ impl Config {
                     "connections",
                     bytes(connections).saturating_mul(per_connection),
                     format!(
-                        "limits.connections ({connections}) x (2 sides x (limits.head_bytes + {} KiB of buffers) + {} KiB kept for a retry)",
+                        "limits.connections ({connections}) x (2 sides x (limits.head_bytes + {} KiB of buffers) + {} KiB kept for a retry + {} KiB of a stream's end)",
                         CONNECTION_BUFFERS_BYTES >> 10,
-                        RETRY_BUFFER_BYTES >> 10
+                        RETRY_BUFFER_BYTES >> 10,
+                        STREAM_END_BYTES >> 10
                     ),
                 ),
                 part(

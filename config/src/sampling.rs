@@ -63,8 +63,11 @@ pub struct Daily {
 /// Rules that keep an exchange when it has ended, whatever the head decision was.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Keep {
-    /// Status 5xx, and every end but a complete one: no response, a time limit, a cut stream.
+    /// Status 5xx, and ends that are the service's fault or offpath's: no response, a time limit of the
+    /// upstream's, a cut stream, offpath's own end.
     pub errors: bool,
+    /// Exchanges whose client left before the answer was whole.
+    pub client_left: bool,
     /// Exchanges that take longer, from the request's head to the end.
     pub slower_than: Option<Duration>,
     /// Exchanges whose response body begins later, or not at all within that time.
@@ -79,6 +82,7 @@ impl Default for Keep {
     fn default() -> Self {
         Self {
             errors: false,
+            client_left: false,
             slower_than: None,
             first_byte_slower_than: None,
             larger_than: None,
@@ -91,6 +95,7 @@ impl Keep {
     /// Whether there is a rule at all.
     pub fn any(&self) -> bool {
         self.errors
+            || self.client_left
             || self.slower_than.is_some()
             || self.first_byte_slower_than.is_some()
             || self.larger_than.is_some()
@@ -192,6 +197,9 @@ fn keep(field: &Field<'_>) -> Keep {
     let bytes = |text: &str| units::bytes(text).map(|bytes| bytes as u64);
     Keep {
         errors: map.field("errors").or(default.errors, units::boolean),
+        client_left: map
+            .field("client_left")
+            .or(default.client_left, units::boolean),
         slower_than: map.field("slower_than").optional(units::duration),
         first_byte_slower_than: map
             .field("first_byte_slower_than")

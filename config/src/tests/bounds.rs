@@ -10,7 +10,7 @@ fn every_part_of_the_memory_bound_follows_from_its_keys() {
     // Routes that capture nothing have no destination; `scores` goes to three sinks, `billing`
     // to the collector alone, which knows no experiments.
     let expect = [
-        ("connections", 5000 * ((2 * (32 + 128) + 64) << 10)),
+        ("connections", 5000 * ((2 * (32 + 128) + 64 + 5) << 10)),
         ("bodies being captured", 128 << 20),
         ("exchanges in the queue", 16 << 20),
         ("encoders", 2 * 2 * (32 << 20)),

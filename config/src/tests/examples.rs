@@ -132,6 +132,7 @@ fn route_defaults_are_the_documented_ones() {
         daily: Daily::default(),
         keep: Keep {
             errors: false,
+            client_left: false,
             slower_than: None,
             first_byte_slower_than: None,
             larger_than: None,
@@ -301,6 +302,7 @@ fn the_full_example_sets_routes() {
         },
         keep: Keep {
             errors: true,
+            client_left: true,
             slower_than: Some(secs(5)),
             first_byte_slower_than: Some(secs(2)),
             larger_than: Some(1 << 20),
@@ -318,6 +320,7 @@ fn the_full_example_sets_routes() {
         window: secs(600),
         min_requests: 50,
         max_error_rate: Some(0.02),
+        max_client_left_rate: Some(0.1),
         max_p50: Some(secs(1)),
         max_p95: Some(secs(5)),
         max_p99: Some(secs(20)),
