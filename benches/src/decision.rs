@@ -111,7 +111,7 @@ impl Decision {
             bytes: 1_000,
         };
         let decision = match &self.rules {
-            Some(rules) => rules.judge(head, &end, self.now),
+            Some(rules) => rules.judge(head, &end, self.now).head,
             None => head,
         };
         (index, decision)

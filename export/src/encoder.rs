@@ -17,7 +17,7 @@ use crate::DropReason;
 use crate::accounting::Account;
 use crate::degrade::{Degraded, without_contents};
 use crate::handle::{Queue, Waiting};
-use crate::judge::Judge;
+use crate::judge::{self, Judge};
 use crate::metrics::Metrics;
 use crate::otlp_write::Encodable;
 use crate::outlet::Outlet;
@@ -110,7 +110,8 @@ impl Fate<'_> {
     fn decide(&mut self, lane: &Lane, exchange: &Exchange, trace: &Trace) {
         lane.tokens.count(trace);
         let judge = lane.judge.as_ref();
-        self.taken = judge.and_then(|judge| judge.take(exchange, trace, Instant::now()));
+        let said = judge.and_then(|judge| judge.take(exchange, trace, Instant::now()));
+        self.taken = judge::kept_as_left(exchange, trace).or(said);
         if let Some((because, _)) = self.taken {
             self.keep(because);
         }

@@ -1,4 +1,5 @@
-//! Keep rules that need the content: decided when an exchange is decoded, off the request path.
+//! Keep rules that need the content: decided when an exchange is decoded, off the request path. So is
+//! whether a client that left did so before the answer was whole.
 //!
 //! They look at what every format says alike: OpenTelemetry's and offpath's own attributes, and a
 //! gRPC response's status.
@@ -8,6 +9,18 @@ use std::time::Instant;
 use http::header::CONTENT_TYPE;
 use offpath_config::KeepContent;
 use offpath_trace::{EndReason, Exchange, KeptBecause, RateCap, Trace, Value};
+
+/// Returns why an exchange whose client left before the answer was whole is kept, and its weight, if
+/// `keep.client_left` keeps it. The request path has taken it from the rule's rate; that the answer was
+/// not whole is certain only after decoding.
+pub(crate) fn kept_as_left(
+    exchange: &Exchange,
+    trace: &Trace,
+) -> Option<(KeptBecause, Option<f64>)> {
+    let left = exchange.kept_if_left && ended(trace, &[EndReason::ClientLeft]);
+    let because = exchange.kept.unwrap_or(KeptBecause::ClientLeft);
+    left.then(|| (because, exchange.weight.map(|_| 1.0)))
+}
 
 /// A route's rules, and the rate that they share.
 #[derive(Debug)]
@@ -47,7 +60,9 @@ impl Judge {
         let rules = &self.rules;
         if self.stopped_for_a_reason(trace) {
             Some(KeptBecause::FinishReason)
-        } else if rules.stream_errors && is_stream_error(trace) {
+        } else if rules.stream_errors
+            && ended(trace, &[EndReason::InBandError, EndReason::Incomplete])
+        {
             Some(KeptBecause::StreamError)
         } else if rules.grpc_errors && is_grpc_error(exchange) {
             Some(KeptBecause::GrpcError)
@@ -69,12 +84,12 @@ impl Judge {
     }
 }
 
-fn is_stream_error(trace: &Trace) -> bool {
-    let wrong = [EndReason::InBandError, EndReason::Incomplete].map(EndReason::as_str);
+/// Returns whether the exchange of this trace ended for one of these reasons.
+fn ended(trace: &Trace, reasons: &[EndReason]) -> bool {
     values(trace, "offpath.end_reason").any(|value| match value {
-        Value::Text(reason) => wrong
+        Value::Text(found) => reasons
             .iter()
-            .any(|one| one.as_bytes() == &**reason.as_bytes()),
+            .any(|reason| reason.as_str().as_bytes() == &**found.as_bytes()),
         _ => false,
     })
 }

@@ -8,9 +8,11 @@ use std::time::{Duration, Instant, SystemTime};
 
 use bytes::Bytes;
 use http::{HeaderMap, StatusCode, Version};
-use offpath_trace::{EndReason, Exchange, Ids, Outcome, Plan, Request, Response, Timing};
+use offpath_trace::{
+    EndReason, Exchange, Ids, Outcome, Plan, Request, Response, StreamEnd, Timing,
+};
 
-use crate::{CaptureBudget, End, Figures, Head, KeepRules, Lease, Marks, Memory, Tap};
+use crate::{CaptureBudget, End, Figures, Head, Judged, KeepRules, Lease, Marks, Memory, Tap};
 
 /// The state of one request.
 #[derive(Debug)]
@@ -19,6 +21,9 @@ pub struct Capture {
     started: SystemTime,
     first_byte: Option<Duration>,
     attempts: u32,
+    response_bytes: u64,
+    /// The end of the response so far, if it is a stream of events.
+    stream_end: Option<Box<StreamEnd>>,
     recording: Option<Box<Recording>>,
 }
 
@@ -101,6 +106,8 @@ impl Capture {
             started,
             first_byte: None,
             attempts: 0,
+            response_bytes: 0,
+            stream_end: None,
             recording: None,
         }
     }
@@ -165,6 +172,11 @@ impl Capture {
         let at = self.marks.at(now);
         if self.first_byte.is_none() && !chunk.is_empty() {
             self.first_byte = Some(at);
+            self.stream_end = StreamEnd::of(chunk);
+        }
+        self.response_bytes += chunk.len() as u64;
+        if let Some(end) = &mut self.stream_end {
+            end.pass(chunk);
         }
         if let Some(recording) = &mut self.recording {
             recording.response_tap.take(chunk, at, &mut recording.lease);
@@ -183,16 +195,34 @@ impl Capture {
         self.first_byte
     }
 
+    /// The size of the response body so far, in bytes.
+    pub fn response_bytes(&self) -> u64 {
+        self.response_bytes
+    }
+
+    /// Returns whether the response is a stream that has said its last word. Such an answer is whole,
+    /// however its connection ends. `false` where the last bytes do not show it: see
+    /// [`StreamEnd`].
+    pub fn said_last_word(&self) -> bool {
+        self.stream_end
+            .as_ref()
+            .is_some_and(|end| end.is_last_word())
+    }
+
     /// The end, however it came about; `None` where the exchange is surely not kept, and at a
     /// second call.
     pub fn finish(&mut self, now: Instant, outcome: Outcome) -> Option<Finished> {
         let recording = *self.recording.take()?;
         let head = recording.keeping.head;
-        let Head { kept, weight } = match &recording.keeping.rules {
+        let judged = match &recording.keeping.rules {
             Some(rules) => rules.judge(head, &self.ended(&recording, &outcome, now), now),
-            None => head,
+            None => Judged {
+                head,
+                kept_if_left: false,
+            },
         };
-        if kept.is_none() && !recording.keeping.content {
+        let Head { kept, weight } = judged.head;
+        if kept.is_none() && !judged.kept_if_left && !recording.keeping.content {
             return None;
         }
         let refused = recording.request_tap.ran_short() || recording.response_tap.ran_short();
@@ -208,6 +238,7 @@ impl Capture {
             plan: recording.plan,
             ids: recording.ids,
             kept,
+            kept_if_left: judged.kept_if_left,
             weight,
             request_id: recording.request_id,
             request,
@@ -242,9 +273,14 @@ impl Capture {
     }
 
     /// The outcome of a request whose future was dropped.
-    pub fn dropped() -> Outcome {
+    pub fn dropped(&self) -> Outcome {
+        let end = if self.said_last_word() {
+            EndReason::Complete
+        } else {
+            EndReason::Shutdown
+        };
         Outcome {
-            end: EndReason::Shutdown,
+            end,
             error: None,
             upstream: None,
         }

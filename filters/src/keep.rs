@@ -23,6 +23,16 @@ pub struct End {
     pub bytes: u64,
 }
 
+/// A head decision after the rules.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Judged {
+    /// The decision, as far as the request path can take it.
+    pub head: Head,
+    /// A rule keeps it if its client left before the answer was whole. Whether it was whole, only
+    /// decoding can say for certain, and the exchange is released where it was.
+    pub kept_if_left: bool,
+}
+
 /// A route's rules, and the rate that they share.
 #[derive(Debug)]
 pub struct KeepRules {
@@ -44,21 +54,25 @@ impl KeepRules {
     /// Every exchange that meets a rule takes from the cap, whether the head decision had kept it or
     /// not. So the cap's state says nothing of that decision, and the weight is known: 1 for
     /// what the cap lets through, which is kept in any case, and else that of the head decision.
-    pub fn judge(&self, head: Head, end: &End, now: Instant) -> Head {
-        match self.met(end).filter(|_| self.cap.take(now)) {
+    pub fn judge(&self, head: Head, end: &End, now: Instant) -> Judged {
+        let rule = self.met(end).filter(|_| self.cap.take(now));
+        let kept_if_left = rule == Some(KeptBecause::ClientLeft);
+        let head = match rule.filter(|_| !kept_if_left) {
             Some(rule) => Head {
                 kept: head.kept.or(Some(rule)),
                 weight: head.weight.map(|_| 1.0),
             },
             None => head,
-        }
+        };
+        Judged { head, kept_if_left }
     }
 
     /// The first rule that the exchange meets.
     fn met(&self, end: &End) -> Option<KeptBecause> {
         let rules = &self.rules;
         let server_error = end.status.is_some_and(|status| status.is_server_error());
-        let failed = server_error || end.reason != EndReason::Complete;
+        let failed =
+            server_error || !matches!(end.reason, EndReason::Complete | EndReason::ClientLeft);
         let passed = |limit: Option<Duration>, time: Duration| limit.is_some_and(|l| time > l);
         // A body that never began is at least as late as the end.
         let first_byte = end.first_byte.unwrap_or(end.took);
@@ -70,6 +84,8 @@ impl KeepRules {
             Some(KeptBecause::FirstByte)
         } else if rules.larger_than.is_some_and(|limit| end.bytes > limit) {
             Some(KeptBecause::Large)
+        } else if rules.client_left && end.reason == EndReason::ClientLeft {
+            Some(KeptBecause::ClientLeft)
         } else {
             None
         }
@@ -91,6 +107,7 @@ mod tests {
     fn rules() -> Keep {
         Keep {
             errors: true,
+            client_left: true,
             slower_than: Some(Duration::from_secs(5)),
             first_byte_slower_than: Some(Duration::from_secs(1)),
             larger_than: Some(1_000),
@@ -121,11 +138,15 @@ mod tests {
         change(&mut end);
         let judged = rules.judge(PASSED_OVER, &end, origin());
         let weight = if expect.is_some() { 1.0 } else { 100.0 };
-        assert_eq!(
-            (judged.kept, judged.weight),
-            (expect, Some(weight)),
-            "{end:?}"
-        );
+        let head = Head {
+            kept: expect,
+            weight: Some(weight),
+        };
+        let expect = Judged {
+            head,
+            kept_if_left: false,
+        };
+        assert_eq!(judged, expect, "{end:?}");
     }
 
     #[test]
@@ -138,7 +159,6 @@ mod tests {
             EndReason::UpstreamCut,
             EndReason::UpstreamError,
             EndReason::Timeout,
-            EndReason::ClientLeft,
             EndReason::Shutdown,
         ] {
             check(|end| end.reason = reason, error);
@@ -153,6 +173,41 @@ mod tests {
         };
         check(silent, late);
         check(|end| end.bytes = 1_001, Some(KeptBecause::Large));
+    }
+
+    #[test]
+    fn a_client_that_left_is_no_error_and_kept_for_now_by_its_own_rule() {
+        let left = End {
+            reason: EndReason::ClientLeft,
+            ..fine()
+        };
+        let judge = |keep: Keep, end: &End| {
+            let rules = KeepRules::new(&keep, origin()).unwrap();
+            rules.judge(PASSED_OVER, end, origin())
+        };
+        let undecided = |kept_if_left| Judged {
+            head: PASSED_OVER,
+            kept_if_left,
+        };
+        let errors_alone = Keep {
+            client_left: false,
+            ..rules()
+        };
+        assert_eq!(judge(errors_alone.clone(), &left), undecided(false));
+        assert_eq!(judge(rules(), &left), undecided(true));
+        let failed = End {
+            status: Some(StatusCode::BAD_GATEWAY),
+            ..left
+        };
+        let judged = judge(errors_alone, &failed);
+        assert_eq!(judged.head.kept, Some(KeptBecause::Error));
+        let large = End {
+            bytes: 1_001,
+            ..left
+        };
+        let judged = judge(rules(), &large);
+        let because = judged.head.kept.filter(|_| !judged.kept_if_left);
+        assert_eq!(because, Some(KeptBecause::Large));
     }
 
     #[test]
@@ -176,7 +231,7 @@ mod tests {
             kept: Some(KeptBecause::Ratio),
             weight: Some(100.0),
         };
-        let judge = |head| rules.judge(head, &failed, origin);
+        let judge = |head| rules.judge(head, &failed, origin).head;
         let certain = |because| Head {
             kept: Some(because),
             weight: Some(1.0),
@@ -198,7 +253,7 @@ mod tests {
             kept: None,
             weight: None,
         };
-        let judged = rules.judge(head, &failed, origin());
+        let judged = rules.judge(head, &failed, origin()).head;
         assert_eq!(
             (judged.kept, judged.weight),
             (Some(KeptBecause::Error), None)

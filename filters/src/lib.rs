@@ -17,7 +17,7 @@ mod timing;
 
 pub use budget::{CaptureBudget, Lease};
 pub use capture::{Capture, Finished, Keeping, Recording};
-pub use keep::{End, KeepRules};
+pub use keep::{End, Judged, KeepRules};
 pub use propagate::{Propagation, propagate};
 pub use route::{Router, Target};
 pub use sample::{Basis, Head, Incoming, Sampler};

@@ -180,6 +180,7 @@ fn exchange(case: &Case<'_>, redaction: Redaction, statistics: bool) -> Exchange
             caller: None,
         },
         kept: Some(KeptBecause::Ratio),
+        kept_if_left: false,
         weight: None,
         request_id: "r".into(),
         request: Request {

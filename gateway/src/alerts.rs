@@ -11,6 +11,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use offpath_config::Alerts;
+use offpath_trace::EndReason;
 use serde::Serialize;
 use tracing::{info, warn};
 
@@ -44,7 +45,34 @@ struct Rule {
 #[derive(Clone, Copy, Debug)]
 enum Test {
     Failed,
+    ClientLeft,
     LongerThan(Duration),
+}
+
+/// The meaning of a request's end for its thresholds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Verdict {
+    /// The service failed, or refused.
+    pub(crate) failed: bool,
+    /// The client left before the answer was whole.
+    pub(crate) client_left: bool,
+}
+
+impl Verdict {
+    /// A client that leaves, and offpath's own end, are no failure of the service's; a status of 5xx
+    /// is one, whatever came after it.
+    pub(crate) fn of(end: EndReason, status: Option<u16>) -> Self {
+        let server_error = status.is_some_and(|code| code >= 500);
+        let failed = match end {
+            EndReason::Complete => status.is_none_or(|code| code >= 400),
+            EndReason::ClientLeft | EndReason::Shutdown => server_error,
+            _ => true,
+        };
+        Self {
+            failed,
+            client_left: end == EndReason::ClientLeft,
+        }
+    }
 }
 
 /// What was seen, oldest first, and what it came to.
@@ -67,10 +95,11 @@ struct Counts {
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub(crate) struct Alert {
     pub(crate) route: Arc<str>,
-    /// `error_rate`, `p50`, `p95` or `p99`.
+    /// `error_rate`, `client_left_rate`, `p50`, `p95` or `p99`.
     pub(crate) alert: &'static str,
     pub(crate) breached: bool,
-    /// Of the window's requests, the share that failed, or took longer than the threshold.
+    /// Of the window's requests, the share that failed, whose client left, or that took longer than the
+    /// threshold.
     pub(crate) share: f64,
     /// The largest share that is not a breach.
     pub(crate) share_max: f64,
@@ -87,6 +116,11 @@ impl Watch {
                 "error_rate",
                 alerts.max_error_rate.map(|_| Test::Failed),
                 alerts.max_error_rate.unwrap_or_default(),
+            ),
+            (
+                "client_left_rate",
+                alerts.max_client_left_rate.map(|_| Test::ClientLeft),
+                alerts.max_client_left_rate.unwrap_or_default(),
             ),
             ("p50", percentile(alerts.max_p50), 0.50),
             ("p95", percentile(alerts.max_p95), 0.05),
@@ -113,12 +147,13 @@ impl Watch {
     }
 
     /// A request ended.
-    pub(crate) fn count(&self, failed: bool, took: Duration) {
+    pub(crate) fn count(&self, verdict: Verdict, took: Duration) {
         // First, so that no look sees more that met a rule than there are requests.
         self.requests.fetch_add(1, Relaxed);
         for rule in &self.rules {
             let met = match rule.test {
-                Test::Failed => failed,
+                Test::Failed => verdict.failed,
+                Test::ClientLeft => verdict.client_left,
                 Test::LongerThan(limit) => took > limit,
             };
             if met {
@@ -225,6 +260,16 @@ mod tests {
         assert_eq!(found, expect, "{alerts:?}");
     }
 
+    const FINE_END: Verdict = Verdict {
+        failed: false,
+        client_left: false,
+    };
+
+    const FAILED: Verdict = Verdict {
+        failed: true,
+        client_left: false,
+    };
+
     const FINE: [(&str, bool); 2] = [("error_rate", false), ("p95", false)];
 
     #[test]
@@ -234,16 +279,16 @@ mod tests {
         let watch = watch(start);
         check(&watch, at(1), FINE);
         let quick = Duration::from_millis(200);
-        (0..90).for_each(|_| watch.count(false, quick));
-        (0..10).for_each(|_| watch.count(true, quick));
+        (0..90).for_each(|_| watch.count(FINE_END, quick));
+        (0..10).for_each(|_| watch.count(FAILED, quick));
         check(&watch, at(2), FINE);
-        watch.count(true, quick);
+        watch.count(FAILED, quick);
         check(&watch, at(3), [("error_rate", true), ("p95", false)]);
-        (0..6).for_each(|_| watch.count(false, Duration::from_secs(9)));
+        (0..6).for_each(|_| watch.count(FINE_END, Duration::from_secs(9)));
         check(&watch, at(30), [("error_rate", true), ("p95", true)]);
         // The errors of second 3 are gone, and the slow ones of second 30 are all that is left.
         check(&watch, at(70), FINE);
-        (0..4).for_each(|_| watch.count(false, quick));
+        (0..4).for_each(|_| watch.count(FINE_END, quick));
         check(&watch, at(80), [("error_rate", false), ("p95", true)]);
         check(&watch, at(200), FINE);
     }
@@ -252,7 +297,7 @@ mod tests {
     fn few_requests_are_no_alert() {
         let start = Instant::now();
         let watch = watch(start);
-        (0..9).for_each(|_| watch.count(true, Duration::from_secs(9)));
+        (0..9).for_each(|_| watch.count(FAILED, Duration::from_secs(9)));
         check(&watch, start, FINE);
         assert_eq!(watch.alerts().first().map(|one| one.share), Some(1.0));
     }
@@ -262,7 +307,7 @@ mod tests {
         let start = Instant::now();
         let watch = watch(start);
         for look in 0..10_000 {
-            watch.count(false, Duration::ZERO);
+            watch.count(FINE_END, Duration::ZERO);
             watch.look(start + Duration::from_millis(100 * look));
         }
         let counts = watch.memory.lock().unwrap().counts.len();
@@ -274,5 +319,48 @@ mod tests {
     #[test]
     fn without_a_threshold_there_is_no_watch() {
         assert!(Watch::new(&"a".into(), &Alerts::default(), Instant::now()).is_none());
+    }
+
+    #[test]
+    fn each_end_means_what_the_documentation_says_of_it() {
+        let of = |end, status| {
+            let verdict = Verdict::of(end, status);
+            (verdict.failed, verdict.client_left)
+        };
+        for (end, status, expect) in [
+            (EndReason::Complete, Some(200), (false, false)),
+            (EndReason::Complete, Some(429), (true, false)),
+            (EndReason::Complete, Some(503), (true, false)),
+            (EndReason::UpstreamCut, Some(200), (true, false)),
+            (EndReason::UpstreamError, Some(502), (true, false)),
+            (EndReason::Timeout, Some(504), (true, false)),
+            (EndReason::ClientLeft, Some(200), (false, true)),
+            (EndReason::ClientLeft, Some(408), (false, true)),
+            (EndReason::ClientLeft, None, (false, true)),
+            (EndReason::ClientLeft, Some(500), (true, true)),
+            (EndReason::Shutdown, Some(200), (false, false)),
+            (EndReason::Shutdown, None, (false, false)),
+        ] {
+            assert_eq!(of(end, status), expect, "{end:?} {status:?}");
+        }
+    }
+
+    #[test]
+    fn clients_that_leave_have_a_threshold_of_their_own() {
+        let start = Instant::now();
+        let alerts = Alerts {
+            min_requests: 1,
+            max_error_rate: Some(0.0),
+            max_client_left_rate: Some(0.5),
+            ..Alerts::default()
+        };
+        let watch = Watch::new(&"chat".into(), &alerts, start).unwrap();
+        let left = Verdict::of(EndReason::ClientLeft, Some(200));
+        watch.count(left, Duration::ZERO);
+        watch.count(FINE_END, Duration::ZERO);
+        let names = ["error_rate", "client_left_rate"];
+        check(&watch, start, [(names[0], false), (names[1], false)]);
+        watch.count(left, Duration::ZERO);
+        check(&watch, start, [(names[0], false), (names[1], true)]);
     }
 }

@@ -8,8 +8,9 @@ use std::sync::Arc;
 use std::time::{Instant, SystemTime};
 
 use offpath_filters::{Capture, Propagation};
-use offpath_trace::{EndReason, Exchange, Outcome};
+use offpath_trace::{Exchange, Outcome};
 
+use crate::alerts::Verdict;
 use crate::inflight;
 use crate::metrics::{RouteMetrics, seconds};
 use crate::proxy::Gateway;
@@ -75,14 +76,15 @@ impl Ctx {
             .map_or(&self.gateway.unrouted, |admitted| &admitted.state.metrics)
     }
 
-    /// Takes a kept exchange from its route's daily budget. What its content keeps is decided later,
-    /// and has a rate of its own.
+    /// Takes a kept exchange from its route's daily budget, and one that is kept if its client left.
+    /// What its content keeps is decided later, and has a rate of its own.
     fn spend(&self, exchange: &Exchange) {
         let tracing = self
             .route
             .as_ref()
             .and_then(|route| route.state.tracing.as_ref());
-        if let (Some(tracing), Some(_)) = (tracing, exchange.kept) {
+        let kept = exchange.kept.is_some() || exchange.kept_if_left;
+        if let Some(tracing) = tracing.filter(|_| kept) {
             tracing.sampler.spend(|| exchange.kept_bytes());
         }
     }
@@ -96,6 +98,7 @@ impl Ctx {
         let marks = *self.capture.marks();
         let metrics = self.metrics();
         metrics.count(self.status);
+        metrics.count_end(outcome.end);
         metrics.duration.observe(seconds(marks.at(now)));
         metrics
             .overhead_head
@@ -111,14 +114,13 @@ impl Ctx {
         if let Some(first_byte) = self.capture.first_byte() {
             metrics.first_byte.observe(seconds(first_byte));
         }
-        let failed =
-            outcome.end != EndReason::Complete || self.status.is_none_or(|code| code >= 400);
+        let verdict = Verdict::of(outcome.end, self.status);
         if let Some(watch) = self
             .route
             .as_ref()
             .and_then(|route| route.state.watch.as_ref())
         {
-            watch.count(failed, marks.at(now));
+            watch.count(verdict, marks.at(now));
         }
         let outcome = Outcome {
             upstream: self.peer.as_ref().map(|peer| peer.1),
@@ -141,6 +143,6 @@ impl Ctx {
 
 impl Drop for Ctx {
     fn drop(&mut self) {
-        self.end(Capture::dropped());
+        self.end(self.capture.dropped());
     }
 }

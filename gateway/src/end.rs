@@ -1,13 +1,17 @@
 //! pingora's errors, in offpath's words: how an exchange ended, and whether to try again.
 
 use offpath_trace::{EndReason, Outcome};
+use pingora::proxy::Session;
 use pingora::{Error, ErrorSource, ErrorType};
 
 use crate::ctx::Ctx;
 
-/// How an exchange ended, from what pingora says of it.
-pub(crate) fn outcome(error: Option<&Error>, ctx: &mut Ctx) -> Outcome {
-    let end = error.map_or(EndReason::Complete, |error| reason(error, ctx));
+/// Returns how an exchange ended, from pingora's error. A stream that said its last word is complete,
+/// whoever broke its connection off.
+pub(crate) fn outcome(error: Option<&Error>, session: &Session, ctx: &mut Ctx) -> Outcome {
+    let end = error.map_or(EndReason::Complete, |error| reason(error, session, ctx));
+    let whole = end != EndReason::Complete && ctx.capture.said_last_word();
+    let end = if whole { EndReason::Complete } else { end };
     let error = error.filter(|_| end != EndReason::Complete).map(describe);
     Outcome {
         end,
@@ -34,10 +38,12 @@ pub(crate) fn describe(error: &Error) -> Box<str> {
     words.into()
 }
 
-fn reason(error: &Error, ctx: &mut Ctx) -> EndReason {
+fn reason(error: &Error, session: &Session, ctx: &mut Ctx) -> EndReason {
+    let answered = ctx.capture.marks().response_head_at().is_some();
     match (error.esource(), error.etype()) {
-        // A client that closes after an early answer fails its own upload, not the exchange.
-        (ErrorSource::Downstream, kind) if ctx.response_ended && *kind != ErrorType::WriteError => {
+        // Its upload was too slow: offpath's own answer to that does not make the exchange whole.
+        (ErrorSource::Downstream, ErrorType::ReadTimedout) if !answered => EndReason::ClientLeft,
+        (ErrorSource::Downstream, _) if is_delivered(session, ctx) || never_ends(session) => {
             EndReason::Complete
         }
         (ErrorSource::Downstream, _) => EndReason::ClientLeft,
@@ -50,11 +56,31 @@ fn reason(error: &Error, ctx: &mut Ctx) -> EndReason {
         ) => EndReason::Timeout,
         // The upstream's head came, the rest did not. By now there is a status in either case:
         // where no head came, that of offpath's own answer.
-        (ErrorSource::Upstream, _) if ctx.capture.marks().response_head_at().is_some() => {
-            EndReason::UpstreamCut
-        }
+        (ErrorSource::Upstream, _) if answered => EndReason::UpstreamCut,
         _ => EndReason::UpstreamError,
     }
+}
+
+/// Returns whether the response's body came to its end and all of it was written to the client. Then
+/// the error is in the client's upload, which it broke off after an early answer, or in the mark of
+/// the body's end, which it did not wait for.
+fn is_delivered(session: &Session, ctx: &Ctx) -> bool {
+    let written = u64::try_from(session.body_bytes_sent()).unwrap_or(u64::MAX);
+    ctx.response_ended && written >= ctx.capture.response_bytes()
+}
+
+/// Returns whether only the client ends the response: the stream on which a client of MCP listens to its
+/// server (MCP 2025-06-18, Streamable HTTP, "Listening for Messages from the Server").
+fn never_ends(session: &Session) -> bool {
+    let request = session.req_header();
+    let is_mcp = ["mcp-session-id", "mcp-protocol-version"]
+        .iter()
+        .any(|name| request.headers.contains_key(*name));
+    let events = |head: &pingora::http::ResponseHeader| {
+        let kind = head.headers.get(http::header::CONTENT_TYPE);
+        kind.is_some_and(|kind| kind.as_bytes().starts_with(b"text/event-stream"))
+    };
+    is_mcp && request.method == http::Method::GET && session.response_written().is_some_and(events)
 }
 
 /// Whether a request may go out again after this error on an established connection.

@@ -4,6 +4,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use offpath_filters::CaptureBudget;
+use offpath_trace::EndReason;
 use prometheus::core::Collector;
 use prometheus::{
     GaugeVec, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, Opts,
@@ -24,6 +25,16 @@ const DURATION_BUCKETS: &[f64] = &[
     1e-3, 2.5e-3, 5e-3, 1e-2, 2.5e-2, 5e-2, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0,
 ];
 
+/// The ends that the request path can tell apart; the others need a decoded body.
+const ENDS: [EndReason; 6] = [
+    EndReason::Complete,
+    EndReason::ClientLeft,
+    EndReason::UpstreamCut,
+    EndReason::UpstreamError,
+    EndReason::Timeout,
+    EndReason::Shutdown,
+];
+
 /// Route label of requests that no route took.
 const NO_ROUTE: &str = "none";
 
@@ -31,6 +42,7 @@ const NO_ROUTE: &str = "none";
 #[derive(Debug)]
 pub(crate) struct Metrics {
     requests: IntCounterVec,
+    ends: IntCounterVec,
     duration: HistogramVec,
     first_byte: HistogramVec,
     overhead: HistogramVec,
@@ -52,6 +64,7 @@ pub(crate) struct RouteMetrics {
     /// By status code from 100 on; each resolved when first seen.
     by_code: Vec<OnceLock<IntCounter>>,
     no_code: IntCounter,
+    ends: [(EndReason, IntCounter); ENDS.len()],
     pub(crate) duration: Histogram,
     pub(crate) first_byte: Histogram,
     pub(crate) overhead_head: Histogram,
@@ -75,6 +88,11 @@ impl Metrics {
                 "offpath_requests_total",
                 "Requests by route and status code; `none` where no response began.",
                 &["route", "code"],
+            )?,
+            ends: counter(
+                "offpath_ends_total",
+                "Exchanges by route and how they ended, as the request path saw it.",
+                &["route", "reason"],
             )?,
             duration: histogram(
                 "offpath_request_duration_seconds",
@@ -131,11 +149,16 @@ impl Metrics {
     /// The share of a route.
     pub(crate) fn route(&self, route: &str) -> RouteMetrics {
         let overhead = |phase| self.overhead.with_label_values(&[route, phase]);
+        let ended = |end: EndReason| {
+            let labels = [route, end.as_str()];
+            (end, self.ends.with_label_values(&labels))
+        };
         RouteMetrics {
             requests: self.requests.clone(),
             route: route.into(),
             by_code: (100..600).map(|_| OnceLock::new()).collect(),
             no_code: self.requests.with_label_values(&[route, "none"]),
+            ends: ENDS.map(ended),
             duration: self.duration.with_label_values(&[route]),
             first_byte: self.first_byte.with_label_values(&[route]),
             overhead_head: overhead("head"),
@@ -182,6 +205,14 @@ impl RouteMetrics {
                 })
                 .inc(),
             _ => self.no_code.inc(),
+        }
+    }
+
+    /// Counts an exchange by its end.
+    pub(crate) fn count_end(&self, end: EndReason) {
+        let known = self.ends.iter().find(|(known, _)| *known == end);
+        if let Some((_, counter)) = known {
+            counter.inc();
         }
     }
 }

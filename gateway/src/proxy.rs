@@ -329,8 +329,8 @@ impl ProxyHttp for Phases {
         true
     }
 
-    async fn logging(&self, _session: &mut Session, error: Option<&Error>, ctx: &mut Ctx) {
-        let outcome = end::outcome(error, ctx);
+    async fn logging(&self, session: &mut Session, error: Option<&Error>, ctx: &mut Ctx) {
+        let outcome = end::outcome(error, session, ctx);
         ctx.end(outcome);
     }
 }

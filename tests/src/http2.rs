@@ -13,7 +13,7 @@ use http_body_util::channel::{Channel, Sender};
 use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt as _, Full};
 use hyper::body::Incoming;
-use hyper::client::conn::http2::SendRequest;
+use hyper::client::conn::http2::{Builder, SendRequest};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use rustls::pki_types::ServerName;
@@ -96,6 +96,13 @@ impl Client {
         Self::over(connect(address).await).await
     }
 
+    /// The same, where a stream takes no more bytes than these before they are read.
+    pub async fn with_window(address: SocketAddr, bytes: u32) -> Self {
+        let mut builder = Builder::new(TokioExecutor::new());
+        builder.initial_stream_window_size(bytes);
+        Self::built(&builder, connect(address).await).await
+    }
+
     /// ALPN over TLS, as `localhost`.
     pub async fn tls(address: SocketAddr, authority: &Authority) -> Self {
         let stream = connect(address).await;
@@ -107,8 +114,14 @@ impl Client {
     }
 
     async fn over(stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static) -> Self {
-        let handshake =
-            hyper::client::conn::http2::handshake(TokioExecutor::new(), TokioIo::new(stream));
+        Self::built(&Builder::new(TokioExecutor::new()), stream).await
+    }
+
+    async fn built(
+        builder: &Builder<TokioExecutor>,
+        stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static,
+    ) -> Self {
+        let handshake = builder.handshake(TokioIo::new(stream));
         let (send, connection) = within("an HTTP/2 handshake", handshake).await.unwrap();
         let mut tasks = JoinSet::new();
         tasks.spawn(async move { drop(connection.await) });

@@ -21,6 +21,9 @@ pub struct Exchange {
     pub ids: Ids,
     /// Why it is kept; `None`: that depends on what it says.
     pub kept: Option<KeptBecause>,
+    /// Whether a rule keeps it, with weight 1, if decoding too finds that its client left before the
+    /// answer was whole.
+    pub kept_if_left: bool,
     /// Inverse of the probability of being kept; `None` where that is not known. Of an exchange
     /// that is not decided, as if it were passed over.
     pub weight: Option<f64>,
@@ -77,7 +80,7 @@ pub enum KeptBecause {
     Ratio,
     /// The caller had sampled it.
     Parent,
-    /// It failed: status 5xx, or an end other than a complete one.
+    /// It failed: status 5xx, or an end that is the service's fault or offpath's.
     Error,
     /// It took longer than the route's limit.
     Slow,
@@ -85,6 +88,8 @@ pub enum KeptBecause {
     FirstByte,
     /// One of its bodies is larger than the route's limit.
     Large,
+    /// Its client left before the answer was whole.
+    ClientLeft,
     /// The model stopped for one of the route's reasons.
     FinishReason,
     /// The response's body reports an error, or its stream ends without its closing event.
@@ -95,13 +100,14 @@ pub enum KeptBecause {
 
 impl KeptBecause {
     /// Every reason there is, in the order in which they are looked at.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::Ratio,
         Self::Parent,
         Self::Error,
         Self::Slow,
         Self::FirstByte,
         Self::Large,
+        Self::ClientLeft,
         Self::FinishReason,
         Self::StreamError,
         Self::GrpcError,
@@ -116,6 +122,7 @@ impl KeptBecause {
             Self::Slow => "slow",
             Self::FirstByte => "first_byte",
             Self::Large => "large",
+            Self::ClientLeft => "client_left",
             Self::FinishReason => "finish_reason",
             Self::StreamError => "stream_error",
             Self::GrpcError => "grpc_error",
@@ -226,9 +233,9 @@ pub struct Outcome {
 /// How an exchange ended, as in `offpath.end_reason`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum EndReason {
-    /// Both messages passed whole.
+    /// The answer passed whole, or its API had said its last word.
     Complete,
-    /// The client went away first.
+    /// The client went away, or was too slow, before that.
     ClientLeft,
     /// The upstream closed or reset before the response's end.
     UpstreamCut,

@@ -179,3 +179,60 @@ fn what_is_lost_before_it_is_decided_is_counted_apart() {
     let lost = "offpath_exchanges_total{decision=\"undecided_dropped\",route=\"r\"}";
     assert_eq!(metric(&export.registry, lost), 2.0);
 }
+
+#[test]
+fn who_left_before_the_answer_was_whole_is_kept_and_who_left_after_it_is_released() {
+    let stub = Stub::willing();
+    let mut config = config(&stub);
+    config.routes[0].sampling.keep.client_left = true;
+    let export = Export::open_with(&config, |exchange| {
+        let (mut trace, defects) = decode(exchange);
+        let whole = exchange.request.body.bytes == 2;
+        let end = if whole { "complete" } else { "client_left" };
+        let end = ("offpath.end_reason".into(), end.into());
+        trace.spans[0].attributes.push(end);
+        (trace, defects)
+    });
+    for (bytes, kept) in [
+        (2, None),
+        (9, None),
+        (2, Some(KeptBecause::Ratio)),
+        (9, Some(KeptBecause::Ratio)),
+    ] {
+        let mut exchange = undecided(&export);
+        exchange.request.body.bytes = bytes;
+        exchange.kept = kept;
+        exchange.kept_if_left = true;
+        export.handle.offer(exchange);
+    }
+    let sinks = export.wait(|sinks| sinks[0].exported == 3);
+    assert_eq!((sinks[0].kept, sinks[0].dropped.len()), (3, 0));
+    eventually(|| decision(&export, "not_kept") == 1.0);
+    let kept = |because| {
+        export.metric(&format!(
+            "offpath_kept_total{{because=\"{because}\",route=\"r\"}}"
+        ))
+    };
+    assert_eq!((kept("client_left"), kept("ratio")), (1.0, 2.0));
+}
+
+#[test]
+fn a_client_that_left_weighs_one_and_one_that_had_its_answer_what_it_weighed() {
+    let stub = Stub::willing();
+    let export = Export::open(&config(&stub));
+    let weight = |end: EndReason, kept, if_left| {
+        let mut exchange = undecided(&export);
+        (exchange.kept, exchange.kept_if_left) = (kept, if_left);
+        let (mut trace, _) = decode(&exchange);
+        let end = ("offpath.end_reason".into(), end.as_str().into());
+        trace.spans[0].attributes.push(end);
+        kept_as_left(&exchange, &trace)
+    };
+    let (left, ratio) = (EndReason::ClientLeft, Some(KeptBecause::Ratio));
+    let certain = |because| Some((because, Some(1.0)));
+    assert_eq!(weight(left, None, true), certain(KeptBecause::ClientLeft));
+    assert_eq!(weight(left, ratio, true), certain(KeptBecause::Ratio));
+    assert_eq!(weight(left, ratio, false), None);
+    assert_eq!(weight(EndReason::Complete, ratio, true), None);
+    assert_eq!(weight(EndReason::Complete, None, true), None);
+}

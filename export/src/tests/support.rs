@@ -181,6 +181,7 @@ pub(crate) fn exchange(plan: &Arc<Plan>, id: u128, body: Bytes) -> Exchange {
         plan: Arc::clone(plan),
         ids,
         kept: Some(KeptBecause::Ratio),
+        kept_if_left: false,
         weight: None,
         request_id: "1".into(),
         request: Request {

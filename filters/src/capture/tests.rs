@@ -77,12 +77,16 @@ fn undecided(budget: &CaptureBudget) -> (Capture, Instant) {
     })
 }
 
-fn kept_by(budget: &CaptureBudget, keeping: impl FnOnce(Instant) -> Keeping) -> (Capture, Instant) {
+fn origin() -> Instant {
     #[expect(
         clippy::disallowed_methods,
         reason = "any instant will do as an origin"
     )]
-    let (now, wall) = (Instant::now(), SystemTime::now());
+    Instant::now()
+}
+
+fn kept_by(budget: &CaptureBudget, keeping: impl FnOnce(Instant) -> Keeping) -> (Capture, Instant) {
+    let (now, wall) = (origin(), SystemTime::UNIX_EPOCH);
     let mut capture = Capture::begin(now, wall);
     capture.record(recording(budget, keeping(now)));
     (capture, now)
@@ -128,7 +132,8 @@ fn an_end_gives_what_passed_and_only_once() {
     let later = now + Duration::from_millis(7);
     capture.response_chunk(&Bytes::new(), now);
     capture.response_chunk(&Bytes::from_static(b"part"), later);
-    let exchange = capture.finish(later, Capture::dropped()).unwrap().exchange;
+    let dropped = capture.dropped();
+    let exchange = capture.finish(later, dropped).unwrap().exchange;
     let response = exchange.response.as_ref().unwrap();
     assert_eq!(text(&response.body), "part");
     assert_eq!(exchange.timing.first_byte, Some(Duration::from_millis(7)));
@@ -167,11 +172,7 @@ fn without_room_a_body_is_counted_and_not_held() {
 
 #[test]
 fn what_is_not_kept_is_timed_and_no_more() {
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "any instant will do as an origin"
-    )]
-    let (now, wall) = (Instant::now(), SystemTime::now());
+    let (now, wall) = (origin(), SystemTime::UNIX_EPOCH);
     let mut capture = Capture::begin(now, wall);
     capture.attempt(now);
     capture.request_chunk(&Bytes::from_static(b"hello"), now);
@@ -209,7 +210,8 @@ fn a_rule_that_the_budget_had_no_room_for_says_so() {
     let budget = CaptureBudget::new(400);
     let (mut capture, now) = undecided(&budget);
     capture.request_chunk(&Bytes::from_static(b"hello"), now);
-    let Finished { exchange, short } = capture.finish(now, Capture::dropped()).unwrap();
+    let dropped = capture.dropped();
+    let Finished { exchange, short } = capture.finish(now, dropped).unwrap();
     assert!(short && exchange.request.body.truncated);
 }
 
@@ -228,4 +230,47 @@ fn what_only_its_content_can_decide_ends_undecided() {
     let Finished { exchange, short } = capture.finish(now, complete()).unwrap();
     assert_eq!((exchange.kept, exchange.weight), (None, Some(20.0)));
     assert!(short);
+}
+
+#[test]
+fn a_stream_is_whole_at_its_last_word_kept_or_not() {
+    let now = origin();
+    let mut capture = Capture::begin(now, SystemTime::UNIX_EPOCH);
+    assert!(!capture.said_last_word());
+    let mut end_after = |event: &'static str| {
+        capture.response_chunk(&Bytes::from_static(event.as_bytes()), now);
+        (capture.dropped().end, capture.response_bytes())
+    };
+    assert_eq!(end_after("data: {}\n\n"), (EndReason::Shutdown, 10));
+    assert_eq!(end_after("data: [DONE]\n\n"), (EndReason::Complete, 24));
+}
+
+#[test]
+fn a_client_that_left_is_offered_undecided_with_the_head_decisions_weight() {
+    let budget = CaptureBudget::new(1 << 20);
+    let keep = Keep {
+        client_left: true,
+        ..Keep::default()
+    };
+    let end = |end| Outcome { end, ..complete() };
+    for (kept, weight) in [(None, 10.0), (Some(KeptBecause::Ratio), 10.0)] {
+        let (mut capture, now) = kept_by(&budget, |now| Keeping {
+            head: Head {
+                kept,
+                weight: Some(weight),
+            },
+            rules: KeepRules::new(&keep, now).map(Arc::new),
+            content: false,
+        });
+        let finished = capture.finish(now, end(EndReason::ClientLeft)).unwrap();
+        let exchange = finished.exchange;
+        assert!(exchange.kept_if_left);
+        assert_eq!((exchange.kept, exchange.weight), (kept, Some(weight)));
+    }
+    let (mut capture, now) = kept_by(&budget, |now| Keeping {
+        head: Head::NOT_KEPT,
+        rules: KeepRules::new(&keep, now).map(Arc::new),
+        content: false,
+    });
+    assert!(capture.finish(now, end(EndReason::UpstreamCut)).is_none());
 }

@@ -97,6 +97,9 @@ fn rules(route: &Route) -> Vec<String> {
     if keep.errors {
         rules.push("it fails".to_owned());
     }
+    if keep.client_left {
+        rules.push("its client leaves before the answer is whole".to_owned());
+    }
     if let Some(limit) = keep.slower_than {
         rules.push(format!("it takes longer than {limit:?}"));
     }

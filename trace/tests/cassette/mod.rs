@@ -37,6 +37,7 @@ pub(crate) fn exchange(recording: &Recording, chunking: Chunking) -> Exchange {
             caller: None,
         },
         kept: Some(KeptBecause::Ratio),
+        kept_if_left: false,
         weight: Some(1.0),
         request_id: recording.id.clone().into(),
         request: Request {

@@ -135,7 +135,7 @@ fn judged(all: &[Observed], ratio: f64, keep: &Keep, seed: u128) -> Vec<Judged> 
             bytes: 0,
         };
         if let Some(rules) = &rules {
-            head = rules.judge(head, &end, now);
+            head = rules.judge(head, &end, now).head;
         }
         judged.push(Judged {
             one: Observed {

@@ -52,6 +52,7 @@ pub(super) fn exchange(path: &str, request: &str, response: &str) -> Exchange {
             caller: None,
         },
         kept: Some(KeptBecause::Ratio),
+        kept_if_left: false,
         weight: Some(1.0),
         request_id: "r-1".into(),
         request: Request {
