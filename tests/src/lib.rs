@@ -14,15 +14,18 @@
 )]
 
 mod binary;
+pub mod clients;
 #[cfg(target_os = "linux")]
 mod clock;
 mod collector;
+mod ending;
 mod gateway;
 pub mod http2;
 mod metrics;
 pub mod mlflow;
 mod otlp;
 mod ports;
+mod relay;
 mod tls;
 mod upstream;
 mod wait;
@@ -32,9 +35,11 @@ pub use binary::offpath;
 #[cfg(target_os = "linux")]
 pub use clock::WallClock;
 pub use collector::{Collector, Reaction, Span, Trace};
+pub use ending::Ending;
 pub use gateway::{Gateway, Setup, Stopped};
 pub use metrics::Metrics;
 pub use ports::free_address;
+pub use relay::relay;
 pub use tls::Authority;
 pub use upstream::{Request, Upstream};
 pub use wait::{PATIENCE, eventually, within};

@@ -136,9 +136,10 @@ impl Own {
     }
 }
 
-/// MLflow, a small library of models, and OpenAI's client.
+/// MLflow, a small library of models, OpenAI's client, and what MLflow's server of agents imports
+/// without depending on it.
 fn installation() -> Installation {
-    let packages = [PACKAGE, "openai", "scikit-learn"];
+    let packages = [PACKAGE, "openai", "scikit-learn", "httpx"];
     Installation::ensure(&target().join("mlflow-venv"), &packages, &mut |step| {
         eprintln!("{step} ...")
     })
@@ -146,7 +147,7 @@ fn installation() -> Installation {
 }
 
 /// Cargo's folder for what can be made again.
-fn target() -> PathBuf {
+pub(crate) fn target() -> PathBuf {
     let named = std::env::var_os("CARGO_TARGET_DIR").map(PathBuf::from);
     named.unwrap_or_else(|| workspace().join("target"))
 }

@@ -5,6 +5,8 @@
     reason = "a test fails by panicking"
 )]
 
+#[path = "mlflow/agent.rs"]
+mod agent;
 #[path = "mlflow/chat.rs"]
 mod chat;
 #[path = "mlflow/cookbook.rs"]

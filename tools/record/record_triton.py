@@ -1,8 +1,6 @@
 """Records Triton, called by NVIDIA's clients for HTTP and for gRPC."""
 
-import os
 import pathlib
-import shutil
 import sys
 import tempfile
 
@@ -14,8 +12,8 @@ from tritonclient.utils import InferenceServerException
 
 from grpc_recording import Calls
 from recording import Recording, ask, free_port, running
+from serve_triton import TYPES
 
-PACKAGES = next(pathlib.Path(folder) for folder in sys.path if (pathlib.Path(folder) / "pytriton").is_dir())
 TENSORS = {
     "x": numpy.array([[1.5, -2.0], [numpy.nan, 4.0]], numpy.float32),
     "half": numpy.array([[0.5, 65504.0], [numpy.inf, -2.0**-24]], numpy.float16),
@@ -24,54 +22,19 @@ TENSORS = {
     "n": numpy.array([[-(2**40), 7]], numpy.int64),
     "flags": numpy.array([[True, False, True]], numpy.bool_),
 }
-TYPES = {"x": "FP32", "half": "FP16", "brain": "BF16", "words": "BYTES", "n": "INT64", "flags": "BOOL"}
 
 
 def main():
     with tempfile.TemporaryDirectory() as folder:
-        home = pathlib.Path(folder)
-        repository(home / "models")
         port, calls = free_port(), free_port()
-        command, environment = server(home, port, calls)
-        with running(command, port, "/v2/health/ready", cwd=folder, env=environment):
+        server = pathlib.Path(__file__).with_name("serve_triton.py")
+        command = [sys.executable, str(server), folder, str(port), str(calls)]
+        with running(command, port, "/v2/health/ready", cwd=folder):
             recording = Recording("triton", port)
             over_http(recording)
             refusals(recording)
             over_grpc(recording, calls)
             recording.write()
-
-
-def repository(models):
-    """One model, `echo`, all of whose inputs are optional."""
-    version = models / "echo" / "1"
-    version.mkdir(parents=True)
-    shutil.copy(pathlib.Path(__file__).with_name("triton_model.py"), version / "model.py")
-
-    def tensor(name, more):
-        kind = TYPES[name.removesuffix("_out")]
-        kind = {"BYTES": "STRING"}.get(kind, kind)
-        return f'{{name: "{name}", data_type: TYPE_{kind}, dims: [-1, -1]{more}}}'
-
-    inputs = ", ".join(tensor(name, ", optional: true") for name in TYPES)
-    outputs = ", ".join(tensor(f"{name}_out", "") for name in TYPES)
-    (models / "echo" / "config.pbtxt").write_text(
-        f'backend: "python"\nmax_batch_size: 0\ninput [{inputs}]\noutput [{outputs}]\n'
-        "instance_group [{kind: KIND_CPU, count: 1}]\n")
-
-
-def server(home, port, calls):
-    """The server from the wheel, with the stub of this Python next to its backend."""
-    bundle = PACKAGES / "pytriton" / "tritonserver"
-    shutil.copytree(bundle / "backends", home / "backends")
-    stub = f"{sys.version_info.major}.{sys.version_info.minor}/triton_python_backend_stub"
-    shutil.copy(bundle / "python_backend_stubs" / stub, home / "backends" / "python")
-    command = [str(bundle / "bin" / "tritonserver"), f"--model-repository={home / 'models'}",
-               f"--backend-directory={home / 'backends'}", "--allow-metrics=false",
-               "--http-address=127.0.0.1", f"--http-port={port}",
-               "--grpc-address=127.0.0.1", f"--grpc-port={calls}"]
-    return command, {**os.environ, "LD_LIBRARY_PATH": str(PACKAGES / "nvidia_pytriton.libs"),
-                     "PATH": f"{pathlib.Path(sys.executable).parent}:{os.environ['PATH']}",
-                     "PYTHONPATH": str(PACKAGES)}
 
 
 def asked(client, names, **options):

@@ -81,6 +81,13 @@ impl Installation {
         Ok(Self { bin })
     }
 
+    /// A virtual environment that something else has set up in `folder`.
+    pub fn existing(folder: &Path) -> Self {
+        Self {
+            bin: folder.join("bin"),
+        }
+    }
+
     /// Its interpreter.
     pub fn python(&self) -> PathBuf {
         self.bin.join("python")
