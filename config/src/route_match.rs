@@ -25,7 +25,8 @@ pub enum PathMatch {
     Any,
     /// This path, byte for byte.
     Exact(Arc<str>),
-    /// A path that begins so.
+    /// This path, and every path below it, by whole segments: `/v1` and `/v1/` both match `/v1` and
+    /// `/v1/chat`, not `/v10`.
     Prefix(Arc<str>),
     /// A pattern: `*` is any run of characters within a segment, `**` any run with `/` in it too.
     Glob(Arc<str>),

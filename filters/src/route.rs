@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use http::{HeaderMap, HeaderName, HeaderValue};
 use offpath_config::{PathMatch, Route, RouteMatch};
 
-use crate::glob;
+use crate::{glob, prefix::strip_prefix};
 
 /// The part of a request that routes look at.
 #[derive(Clone, Copy, Debug)]
@@ -100,7 +100,9 @@ impl Rule {
         let path = match &self.path {
             PathMatch::Any => true,
             PathMatch::Exact(path) => **path == *target.path,
-            PathMatch::Prefix(prefix) => target.path.starts_with(&**prefix),
+            PathMatch::Prefix(prefix) => {
+                strip_prefix(target.path.as_bytes(), prefix.as_bytes()).is_some()
+            }
             PathMatch::Glob(pattern) => glob::fits(pattern, target.path),
         };
         let host = |want: &str| want.eq_ignore_ascii_case(without_port(target.host));
@@ -185,6 +187,16 @@ routes:
         check("GET ML.internal:8080/t/a/invocations", &[], Some("tenant"));
         check("GET ml.internal/t/a/b/invocations", &[], None);
         check("GET other.internal/anything", &[], Some("rest"));
+    }
+
+    #[test]
+    fn a_path_prefix_matches_whole_segments_with_and_without_a_slash() {
+        for path in ["/v1", "/v1/", "/v1/chat"] {
+            check(&format!("POST h{path}"), &[], Some("posts"));
+        }
+        for path in ["/v10", "/v10/v1", "/v"] {
+            check(&format!("POST h{path}"), &[], None);
+        }
     }
 
     #[test]

@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 
 use http::header::HOST;
 use offpath_config::{HostHeader, PathRewrite};
+use offpath_filters::strip_prefix;
 use pingora::Result;
 use pingora::http::RequestHeader;
 
@@ -91,12 +92,7 @@ fn rewritten(target: &[u8], rewrite: &PathRewrite) -> Option<Vec<u8>> {
     if !target.starts_with(b"/") {
         return None;
     }
-    let prefix = rewrite.strip_prefix.trim_end_matches('/').as_bytes();
-    // A prefix ends where a segment does: `/v1` is no prefix of `/v10`.
-    let stripped = target
-        .strip_prefix(prefix)
-        .filter(|rest| matches!(rest.first(), None | Some(b'/' | b'?')));
-    let rest = stripped.unwrap_or(target);
+    let rest = strip_prefix(target, rewrite.strip_prefix.as_bytes()).unwrap_or(target);
     let added = rewrite.add_prefix.trim_end_matches('/').as_bytes();
     if added.is_empty() && rest.len() == target.len() {
         return None;

@@ -196,6 +196,35 @@ async fn host_and_path_are_rewritten_as_the_upstream_wants() {
     }
 }
 
+#[tokio::test]
+async fn a_route_and_its_rewriting_agree_on_where_a_prefix_ends() {
+    for prefix in ["/llm", "/llm/"] {
+        let upstream = Upstream::echo().await;
+        let gateway = Gateway::before(upstream.url())
+            .set("routes/0/match/path_prefix", prefix)
+            .set("upstreams/model/path/strip_prefix", prefix)
+            .start()
+            .await;
+        let mut seen = Vec::new();
+        for path in ["/llm", "/llm/", "/llm/v1?q=/llm", "/llms/v1", "/llm-2", "/"] {
+            let request = format!("GET {path} HTTP/1.1\r\nhost: model.example\r\n\r\n");
+            seen.push(gateway.exchange(request).await.0.status());
+        }
+        assert_eq!(seen, [200, 200, 200, 404, 404, 404], "{prefix}");
+        let upstream: Vec<_> = upstream
+            .seen()
+            .iter()
+            .map(|e| e.head.line.clone())
+            .collect();
+        let lines = [
+            "GET / HTTP/1.1",
+            "GET / HTTP/1.1",
+            "GET /v1?q=/llm HTTP/1.1",
+        ];
+        assert_eq!(upstream, lines, "{prefix}");
+    }
+}
+
 /// Names and milliseconds of one `server-timing` field, in order.
 fn figures(field: &str) -> Vec<(&str, f64)> {
     let parts = field
