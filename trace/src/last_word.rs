@@ -273,7 +273,7 @@ impl<'a> Entries<'a> {
         ];
         let is_true = |name: &&str| self.get(name).and_then(Raw::truth) == Some(true);
         let is_there = |name: &&str| self.get(name).is_some();
-        flags.iter().any(|name| is_true(name)) || reasons.iter().any(|name| is_there(name))
+        flags.iter().any(is_true) || reasons.iter().any(is_there)
     }
 
     /// Returns whether this is a response of JSON-RPC 2.0 (section 5), which has a result and the id of
