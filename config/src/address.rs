@@ -1,26 +1,26 @@
-//! Which addresses are taken: two sockets cannot listen on one.
+//! Which addresses are in use: two sockets cannot listen on the same one.
 
 use std::net::SocketAddr;
 
 use crate::field::Field;
 
-/// The addresses claimed so far, each with the key path that did.
+/// The addresses claimed so far, each with its key path.
 #[derive(Default)]
 pub(crate) struct Addresses(Vec<(SocketAddr, String)>);
 
 impl Addresses {
-    /// Notes an address, or a fault where it is taken.
+    /// Adds an address, or reports a fault if it is already in use.
     pub(crate) fn claim(&mut self, field: &Field<'_>, address: SocketAddr) {
         match self.0.iter().find(|(other, _)| overlap(*other, address)) {
             Some((other, owner)) => {
-                field.fail(format!("`{address}` is taken: {owner} is `{other}`"));
+                field.fail(format!("`{address}` is already used: {owner} is `{other}`"));
             }
             None => self.0.push((address, field.path().to_owned())),
         }
     }
 }
 
-/// The unspecified address takes the port on every address of its family.
+/// The unspecified address occupies the port on every address of its family.
 fn overlap(a: SocketAddr, b: SocketAddr) -> bool {
     let ip = a.ip() == b.ip()
         || (a.is_ipv4() == b.is_ipv4() && (a.ip().is_unspecified() || b.ip().is_unspecified()));
@@ -38,7 +38,7 @@ mod tests {
     }
 
     #[test]
-    fn the_unspecified_address_takes_its_whole_family() {
+    fn the_unspecified_address_occupies_its_whole_family() {
         check("127.0.0.1:1", "127.0.0.1:1", true);
         check("127.0.0.1:1", "127.0.0.1:2", false);
         check("127.0.0.1:1", "127.0.0.2:1", false);

@@ -1,4 +1,4 @@
-//! What a configuration can come to: memory at most, and what its sinks must be able to take.
+//! Upper bounds that follow from a configuration: its memory, and the load on its sinks.
 
 use std::{collections::BTreeSet, sync::Arc};
 
@@ -11,16 +11,16 @@ const CONNECTION_BUFFERS_BYTES: u64 = 128 << 10;
 /// pingora's copy of a request body for a second attempt, in bytes per request.
 const RETRY_BUFFER_BYTES: u64 = 64 << 10;
 
-/// The end of a stream of events, in bytes per request: whether it was whole shows in that.
+/// The end of an event stream that shows whether it was whole, in bytes per request.
 const STREAM_END_BYTES: u64 = 5 << 10;
 
-/// What a trace adds to the bodies it carries, in bytes: names, ids, headers, attributes.
+/// Size of a trace without its bodies, in bytes: names, ids, headers, attributes.
 const TRACE_OVERHEAD_BYTES: u64 = 4 << 10;
 
-/// The most memory that a configuration's own buffers can take, part by part.
+/// Upper bound of the memory for a configuration's buffers, part by part.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MemoryBound {
-    /// In the order in which an exchange meets them.
+    /// The parts, in the order in which an exchange uses them.
     pub parts: Vec<MemoryPart>,
 }
 
@@ -36,15 +36,15 @@ impl MemoryBound {
 /// One kind of memory and its limit.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MemoryPart {
-    /// What it is held for.
+    /// The purpose of this memory.
     pub name: &'static str,
-    /// At most this much.
+    /// Its limit in bytes.
     pub bytes: u64,
-    /// How the number comes about, in the configuration's own keys.
+    /// The calculation, in terms of the configuration's keys.
     pub because: String,
 }
 
-/// What one sink must take at a given traffic.
+/// The load on one sink at a given traffic.
 #[derive(Clone, Debug, PartialEq)]
 pub struct SinkLoad {
     /// The sink's name.
@@ -58,8 +58,8 @@ pub struct SinkLoad {
 }
 
 impl Config {
-    /// The most memory that buffers, bodies and traces can take together. Code, allocator slack
-    /// and idle pools come on top.
+    /// Upper bound of the memory for buffers, bodies and traces together. Code, allocator slack and
+    /// idle pools are not included.
     pub fn memory_bound(&self) -> MemoryBound {
         let batch = &self.export.batch;
         let in_flight = batch.max_bytes.max(batch.max_trace);
@@ -115,9 +115,9 @@ impl Config {
         }
     }
 
-    /// What each sink must take at `rps` requests per second with `body_bytes` of request and
-    /// response body each. Pessimistic: all traffic is taken to go to the route that loads the
-    /// sink most, because which share each route gets is not known here.
+    /// The load on each sink at `rps` requests per second with `body_bytes` of request and response
+    /// body each. Pessimistic: all traffic is assumed to go to the route that loads the sink most,
+    /// because the routes' shares are not known here.
     pub fn sink_load(&self, rps: f64, body_bytes: u64) -> Vec<SinkLoad> {
         let load = |sink: &Sink| {
             let routes = self.routes.iter().filter(|route| {
@@ -147,7 +147,8 @@ impl Config {
         self.export.sinks.iter().map(load).collect()
     }
 
-    /// Sink by experiment, where the sink knows experiments: each has batches of its own.
+    /// The number of destinations, each with batches of its own: sinks, and for MLflow the
+    /// experiments of each.
     pub fn destinations(&self) -> usize {
         let mut destinations = BTreeSet::new();
         for route in &self.routes {
@@ -166,7 +167,7 @@ impl Config {
     }
 }
 
-/// No platform's `usize` is wider.
+/// Lossless, because no platform's `usize` is wider.
 fn bytes(bytes: usize) -> u64 {
     bytes as u64
 }

@@ -1,32 +1,32 @@
-//! The whole configuration, resolved: what every other crate is handed.
+//! The whole configuration, resolved, as every other crate receives it.
 
 use crate::{Admin, Export, Limits, Listener, Log, Route, Telemetry, Upstream};
 
-/// A configuration without open questions: every name in it exists, every default is filled in.
+/// A complete configuration: every name in it exists, and every default is filled in.
 #[derive(Clone, Debug)]
 pub struct Config {
-    /// Where clients connect; at least one, no two on one address.
+    /// The addresses that clients connect to; at least one, no two the same.
     pub listeners: Vec<Listener>,
-    /// What bounds the process as a whole.
+    /// Bounds of the whole process.
     pub limits: Limits,
-    /// Model endpoints by unique name, in the file's order; at least one.
+    /// Model services with unique names, in the file's order; at least one.
     pub upstreams: Vec<Upstream>,
-    /// Unique names, in the file's order, which is the order of matching; at least one.
+    /// Routes with unique names, in the file's order, which is the order of matching; at least one.
     pub routes: Vec<Route>,
-    /// What happens to a kept exchange after the response has left.
+    /// How kept exchanges are exported after the response has been sent.
     pub export: Export,
     /// The read-only address for probes and metrics.
     pub telemetry: Telemetry,
-    /// The operator's address: page, status, reload.
+    /// The operator's address.
     pub admin: Admin,
     /// offpath's own log.
     pub log: Log,
-    /// What is legal but probably not meant, as sentences for the log and `validate`.
+    /// Settings that are valid but probably not intended, as sentences for the log and `validate`.
     pub warnings: Vec<String>,
 }
 
 impl Config {
-    /// The upstream of that name. Every [`Route::upstream`] of this configuration has one.
+    /// The upstream of that name. Every [`Route::upstream`] of this configuration exists.
     pub fn upstream(&self, name: &str) -> Option<&Upstream> {
         self.upstreams
             .iter()

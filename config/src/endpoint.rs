@@ -20,31 +20,31 @@ pub struct Endpoint {
     pub scheme: Scheme,
     /// DNS name in lower case, or an IP address; IPv6 without brackets, ready for the resolver.
     pub host: Arc<str>,
-    /// TCP port, 1..=65535; the scheme's own (80, 443) where the YAML names none.
+    /// TCP port, 1..=65535; the scheme's default (80, 443) if the YAML has none.
     pub port: u16,
-    /// As the YAML has it, for logs and metrics.
+    /// The text from the YAML, for logs and metrics.
     pub original: Arc<str>,
 }
 
 impl Endpoint {
-    /// Whether the host is an address, so that there is no name to verify a certificate against.
+    /// Whether the host is an IP address, so that there is no name to verify a certificate against.
     pub fn is_ip(&self) -> bool {
         self.host.parse::<IpAddr>().is_ok()
     }
 }
 
-/// An endpoint's URL: nothing may follow the port but one slash.
+/// An endpoint's URL: nothing may follow the port but a slash.
 pub(crate) fn parse(text: &str) -> Result<Endpoint, String> {
     let (endpoint, path) = url(text)?;
     if !matches!(path, "" | "/") {
         return Err(format!(
-            "`{path}` is more than an endpoint has: use `path.add_prefix` for a path"
+            "`{path}` is not part of an endpoint: use `path.add_prefix` for a path"
         ));
     }
     Ok(endpoint)
 }
 
-/// The URL of a sink, with its path if it has one; no trailing slash.
+/// The URL of a sink, with a path if it has one, and without a trailing slash.
 pub(crate) fn sink_url(text: &str) -> Result<String, String> {
     let (_, path) = url(text)?;
     if !path.is_empty() {
@@ -53,9 +53,13 @@ pub(crate) fn sink_url(text: &str) -> Result<String, String> {
     Ok(text.trim_end_matches('/').to_owned())
 }
 
-/// Scheme, host and port, and what follows them. Credentials are refused, and not shown.
+/// Scheme, host and port, and the rest of the URL. Credentials are refused, and not shown.
 fn url(text: &str) -> Result<(Endpoint, &str), String> {
     let shape = "must be a URL, `http://host:port` or `https://host:port`";
+    if text.starts_with("${") {
+        // Other variables were replaced before.
+        return Err(format!("{shape}; a variable is written `${{env:NAME}}`"));
+    }
     let (scheme, rest) = text.split_once("://").ok_or(shape)?;
     let (scheme, default_port) = match scheme.to_ascii_lowercase().as_str() {
         "http" => (Scheme::Http, 80),
@@ -65,7 +69,7 @@ fn url(text: &str) -> Result<(Endpoint, &str), String> {
     let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
     let (authority, path) = rest.split_at(end);
     if authority.contains('@') {
-        return Err("a URL must not hold credentials".to_owned());
+        return Err("must not contain credentials".to_owned());
     }
     // The colons of an IPv6 address are inside its brackets.
     let (host, port) = match authority.rsplit_once(':') {
@@ -103,7 +107,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_an_endpoint_is_refused() {
+    fn other_urls_and_addresses_are_refused() {
         let bad = [
             "",
             "a:80",
@@ -123,12 +127,12 @@ mod tests {
             "unix:///run/s",
         ];
         for text in bad {
-            assert!(parse(text).is_err(), "{text} was taken");
+            assert!(parse(text).is_err(), "{text} was accepted");
         }
     }
 
     #[test]
-    fn urls_of_sinks_may_have_a_path_and_never_show_credentials() {
+    fn urls_of_sinks_may_have_a_path_and_errors_show_no_credentials() {
         assert_eq!(sink_url("http://a:1/ml/").as_deref(), Ok("http://a:1/ml"));
         assert!(sink_url("http://a/?q").is_err());
         assert!(

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 pub struct Env(BTreeMap<String, String>);
 
 impl Env {
-    /// The variables of this process; those that are not UTF-8 are left out.
+    /// The variables of this process, without those that are not UTF-8.
     pub fn from_process() -> Self {
         let utf8 = |(name, value): (std::ffi::OsString, std::ffi::OsString)| {
             Some((name.into_string().ok()?, value.into_string().ok()?))
@@ -15,7 +15,7 @@ impl Env {
         Self(std::env::vars_os().filter_map(utf8).collect())
     }
 
-    /// The value of a variable; `None` where it is unset.
+    /// The value of a variable; `None` if it is unset.
     pub fn var(&self, name: &str) -> Option<&str> {
         self.0.get(name).map(String::as_str)
     }

@@ -1,24 +1,25 @@
-//! What is wrong with a configuration: all of it at once, each fault with its place.
+//! The faults of a configuration: all at once, each with its place.
 
 use std::fmt;
 
 /// One fault.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ConfigError {
-    /// Line in the YAML, from 1; 0 where the fault is not in the file (an environment variable,
-    /// or a file that cannot be read).
+    /// Line in the YAML, from 1; 0 if the fault is not in the file (an environment variable, or a file
+    /// that cannot be read).
     pub line: usize,
-    /// Key path, as `routes[0].sampling.ratio`, or the variable's name; empty for the whole file.
+    /// Key path, for example `routes[0].sampling.ratio`, or the variable's name; empty for the whole
+    /// file.
     pub path: String,
-    /// The thing and the cause, without a full stop.
+    /// The fault, without a full stop.
     pub message: String,
 }
 
-/// Every fault of one configuration, in the order of lines. Displayed one per line, as
+/// Every fault of one configuration, in the order of lines. Displayed one per line, for example
 /// `offpath.yaml:12: routes[0].match.path_prefix: must begin with "/"`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ConfigErrors {
-    /// The file's name, as it was given.
+    /// The file's name, as given.
     pub file: String,
     /// At least one.
     pub errors: Vec<ConfigError>,

@@ -1,23 +1,31 @@
-//! `export`: what happens to a kept exchange after the response has left.
+//! `export`: queue, encoders, batches, retries and sinks for kept exchanges.
 
 use std::time::Duration;
 
-use crate::{Sink, Spool, field::Field, sink, spool, units};
+use crate::{
+    Sink, Spool,
+    field::Field,
+    kind::{self, Type},
+    sink, spool,
+};
 
 /// More encoder threads than any machine that also serves a model should give.
 const THREADS_MAX: usize = 256;
 
+/// The lowest priority that Linux has.
+const NICE_MAX: usize = 19;
+
 /// The background: queue, encoders, batches, retries and sinks.
 #[derive(Clone, Debug)]
 pub struct Export {
-    /// Where traces go; unique names, at least one. Without `export.sinks`, one named `mlflow`
-    /// from MLflow's environment variables.
+    /// Where traces are sent; unique names, at least one. Without `export.sinks`, one named
+    /// `mlflow`, set up by MLflow's environment variables.
     pub sinks: Vec<Sink>,
-    /// The hand-off between request path and background.
+    /// The queue between the request path and the background.
     pub queue: Queue,
-    /// What goes into one request to a sink.
+    /// Bounds of one request to a sink.
     pub batch: Batch,
-    /// What happens when a sink refuses or is away.
+    /// How failed requests to a sink are repeated.
     pub retry: Retry,
     /// Traces on disk; `None`: in memory alone.
     pub spool: Option<Spool>,
@@ -25,30 +33,31 @@ pub struct Export {
     pub encoders: Encoders,
 }
 
-/// Bounds of the hand-off queue. When either is reached the newest exchange is dropped and counted.
+/// Bounds of the queue. When either is reached, the newest exchange is dropped and counted.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Queue {
-    /// Exchanges waiting at most; at least 1.
+    /// Maximum number of waiting exchanges; at least 1.
     pub max_traces: usize,
-    /// Bytes pinned by waiting exchanges at most.
+    /// Maximum number of bytes held by waiting exchanges.
     pub max_bytes: usize,
 }
 
-/// Bounds of a batch. They hold per destination (sink and experiment), which has one request in
+/// Bounds of a batch, per destination (sink and experiment). A destination has one request in
 /// flight at a time.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Batch {
-    /// Traces in one request at most; at least 1.
+    /// Maximum number of traces in one request; at least 1.
     pub max_traces: usize,
-    /// Encoded bytes in one request at most; a larger trace goes alone.
+    /// Maximum number of encoded bytes in one request; a larger trace is sent alone.
     pub max_bytes: usize,
-    /// How long a trace may wait for company.
+    /// How long a trace waits for others.
     pub linger: Duration,
-    /// Encoded bytes of one trace at most; past it the trace keeps its previews and says so.
+    /// Maximum number of encoded bytes of one trace; a larger one keeps its previews alone, and a
+    /// mark.
     pub max_trace: usize,
 }
 
-/// Backoff towards a sink that refuses or is away.
+/// Pauses after a sink refuses a request or is unreachable.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Retry {
     /// The first pause; doubled, with jitter, up to `max`.
@@ -62,58 +71,109 @@ pub struct Retry {
 /// The threads that turn bytes into traces.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Encoders {
-    /// How many; at least 1.
+    /// Number of threads; at least 1.
     pub threads: usize,
-    /// Their niceness, 0..=19: what they yield to the request path on shared cores.
+    /// Their niceness, 0..=19: how much they yield to the request path on shared cores.
     pub nice: i32,
 }
 
-/// The section, and the names of all its sinks, those included that have faults.
+/// The section, and the names of all its sinks, including those with faults.
 pub(crate) fn read<'a>(field: &Field<'a>) -> (Export, Vec<&'a str>) {
     let map = field.map();
-    let sinks = map.field("sinks");
+    let sinks = map
+        .key("sinks", "Where traces are sent, by name.")
+        .otherwise("one named `mlflow`, set up by MLflow's environment variables")
+        .example("mlflow")
+        .place(Type::Named);
+    let section = |name, about| map.key(name, about).section();
     let export = Export {
         sinks: sink::read(&sinks),
-        queue: queue(&map.field("queue")),
-        batch: batch(&map.field("batch")),
-        retry: retry(&map.field("retry")),
-        spool: spool::read(&map.field("spool")),
-        encoders: encoders(&map.field("encoders")),
+        queue: queue(&section(
+            "queue",
+            "The queue between the request path and the background.",
+        )),
+        batch: batch(&section(
+            "batch",
+            "Bounds of one request to a sink; each destination has one request in flight.",
+        )),
+        retry: retry(&section(
+            "retry",
+            "Pauses after a sink refuses a request or is unreachable.",
+        )),
+        spool: spool::read(&section(
+            "spool",
+            "Kept traces on disk, while a sink lags and across restarts.",
+        )),
+        encoders: encoders(&section("encoders", "The threads that decode and encode.")),
     };
     (export, sink::names(&sinks))
 }
 
 fn queue(field: &Field<'_>) -> Queue {
     let map = field.map();
-    map.field("when_full").not_yet("drop_newest");
+    let max_traces = map
+        .key("max_traces", "Maximum number of waiting exchanges.")
+        .var("MLFLOW_ASYNC_TRACE_LOGGING_MAX_QUEUE_SIZE")
+        .or("10000", kind::count());
+    let max_bytes = map
+        .key("max_bytes", "Maximum size of the waiting exchanges; when it is nearly reached, bodies are dropped before traces.")
+        .or("64MiB", kind::positive_size());
+    map.key(
+        "when_full",
+        "Policy for a full queue; so far, the newest exchange is dropped.",
+    )
+    .or("drop_newest", kind::only("drop_newest"));
     Queue {
-        max_traces: map
-            .field("max_traces")
-            .or_var("MLFLOW_ASYNC_TRACE_LOGGING_MAX_QUEUE_SIZE")
-            .or(10_000, units::count),
-        max_bytes: map.field("max_bytes").or(64 << 20, units::some_bytes),
+        max_traces,
+        max_bytes,
     }
 }
 
 fn batch(field: &Field<'_>) -> Batch {
     let map = field.map();
     Batch {
-        max_traces: map.field("max_traces").or(100, units::count),
-        max_bytes: map.field("max_bytes").or(8 << 20, units::some_bytes),
+        max_traces: map
+            .key("max_traces", "Maximum number of traces in one request.")
+            .or("100", kind::count()),
+        max_bytes: map
+            .key(
+                "max_bytes",
+                "Maximum size of one request before compression; a larger trace is sent alone.",
+            )
+            .or("8MiB", kind::positive_size()),
         linger: map
-            .field("linger")
-            .or(Duration::from_secs(1), units::duration),
-        max_trace: map.field("max_trace").or(64 << 20, units::some_bytes),
+            .key(
+                "linger",
+                "How long a trace waits for others to be sent with.",
+            )
+            .or("1s", kind::duration()),
+        max_trace: map
+            .key(
+                "max_trace",
+                "Maximum size of one trace; a larger one keeps its previews alone, and is marked.",
+            )
+            .or("64MiB", kind::positive_size()),
     }
 }
 
 fn retry(field: &Field<'_>) -> Retry {
     let map = field.map();
-    let time = |key, default| map.field(key).or(default, units::some_duration);
     let retry = Retry {
-        initial: time("initial", Duration::from_millis(500)),
-        max: time("max", Duration::from_secs(30)),
-        give_up_after: time("give_up_after", Duration::from_secs(300)),
+        initial: map
+            .key(
+                "initial",
+                "The first pause; each further one is twice as long, with jitter.",
+            )
+            .or("500ms", kind::positive_duration()),
+        max: map
+            .key("max", "The longest pause.")
+            .or("30s", kind::positive_duration()),
+        give_up_after: map
+            .key(
+                "give_up_after",
+                "Age at which a trace in memory is dropped and counted; a trace on disk is kept.",
+            )
+            .or("5m", kind::positive_duration()),
     };
     if retry.initial > retry.max {
         map.fail("`initial` is longer than `max`");
@@ -123,12 +183,18 @@ fn retry(field: &Field<'_>) -> Retry {
 
 fn encoders(field: &Field<'_>) -> Encoders {
     let map = field.map();
-    let nice = map.field("nice").or(19, |text| units::whole(text, 0, 19));
+    let nice = kind::integer(0, NICE_MAX)
+        .map(|nice| i32::try_from(nice).expect("0..=19 fits, because the kind checked it"));
     Encoders {
         threads: map
-            .field("threads")
-            .or_var("MLFLOW_ASYNC_TRACE_LOGGING_MAX_WORKERS")
-            .or(1, |text| units::whole(text, 1, THREADS_MAX)),
-        nice: i32::try_from(nice).unwrap_or(19),
+            .key("threads", "Number of threads that decode and encode.")
+            .var("MLFLOW_ASYNC_TRACE_LOGGING_MAX_WORKERS")
+            .or("1", kind::integer(1, THREADS_MAX)),
+        nice: map
+            .key(
+                "nice",
+                "Niceness of these threads: the higher, the more they yield to the request path.",
+            )
+            .or("19", nice),
     }
 }

@@ -1,8 +1,8 @@
-//! One place in the YAML, or one environment variable, read as what it should be.
+//! One place in the YAML, or one environment variable, read as a value of the expected type.
 //!
-//! A value that is wrong is noted with its line and key path, and the default stands for it.
+//! A value that is wrong is reported with its line and key path, and the caller's default is used.
 
-use std::{collections::BTreeSet, path::PathBuf};
+use std::{collections::BTreeMap, path::PathBuf};
 
 use crate::{
     interpolate::interpolate,
@@ -11,22 +11,26 @@ use crate::{
     yaml::{Entry, Node, Value},
 };
 
-/// A place where a value may stand, and the value where one does.
+/// A place where a value may be, and the value if there is one.
 #[derive(Clone)]
 pub(crate) struct Field<'a> {
     reader: &'a Reader<'a>,
     path: String,
-    /// Of the key; of the mapping around it where the key is absent.
+    /// The line of the key; of the mapping around it if the key is absent.
     line: usize,
     found: Found<'a>,
 }
 
-/// What stands there.
+/// The content of a [`Field`].
 #[derive(Clone, Copy)]
 pub(crate) enum Found<'a> {
     Nothing,
     Node(&'a Node),
     Var(&'a str),
+    /// A document in which everything is set and nothing has a value: a mapping with names that
+    /// the user chooses has one entry, `*`, and a list has one item. It is read for the
+    /// descriptions of the keys alone.
+    Anything,
 }
 
 impl<'a> Field<'a> {
@@ -47,9 +51,26 @@ impl<'a> Field<'a> {
         self.reader.fail(self.line, &self.path, message);
     }
 
-    /// For a warning about what is set here.
+    /// A warning about the value set here.
     pub(crate) fn warn(&self, message: &str) {
         self.reader.warn(format!("{}: {message}", self.path));
+    }
+
+    /// Whether this is the document that is read for descriptions alone.
+    pub(crate) fn is_anything(&self) -> bool {
+        matches!(self.found, Found::Anything)
+    }
+
+    /// This field under another path, if it is read for descriptions: several places share the keys
+    /// that are described there.
+    pub(crate) fn described_as(self, path: &str) -> Self {
+        if !self.is_anything() {
+            return self;
+        }
+        Self {
+            path: path.to_owned(),
+            ..self
+        }
     }
 
     /// Whether there is a value other than null.
@@ -57,7 +78,7 @@ impl<'a> Field<'a> {
         match self.found {
             Found::Nothing => false,
             Found::Node(node) => !matches!(node.value, Value::Null),
-            Found::Var(_) => true,
+            Found::Var(_) | Found::Anything => true,
         }
     }
 
@@ -67,7 +88,11 @@ impl<'a> Field<'a> {
     }
 
     pub(crate) fn is_map(&self) -> bool {
-        matches!(self.found, Found::Node(node) if matches!(node.value, Value::Map(_)))
+        match self.found {
+            Found::Node(node) => matches!(node.value, Value::Map(_)),
+            Found::Anything => true,
+            Found::Nothing | Found::Var(_) => false,
+        }
     }
 
     pub(crate) fn is_list(&self) -> bool {
@@ -79,7 +104,7 @@ impl<'a> Field<'a> {
             if matches!(&node.value, Value::Scalar(text) if text == word))
     }
 
-    /// The keys of a mapping; none where there is none.
+    /// The keys of a mapping; empty if there is no mapping.
     pub(crate) fn keys(&self) -> Vec<&'a str> {
         match self.found {
             Found::Node(Node {
@@ -90,7 +115,7 @@ impl<'a> Field<'a> {
         }
     }
 
-    /// This field where it is set, else the environment variable where that is.
+    /// This field if it is set, else the environment variable if that is.
     pub(crate) fn or_var(self, name: &str) -> Self {
         if self.is_set() {
             return self;
@@ -102,7 +127,7 @@ impl<'a> Field<'a> {
     /// The text of a single value, with `${env:NAME}` replaced.
     pub(crate) fn text(&self) -> Option<String> {
         match self.found {
-            Found::Nothing => None,
+            Found::Nothing | Found::Anything => None,
             Found::Var(value) => Some(value.to_owned()),
             Found::Node(node) => match &node.value {
                 Value::Null => None,
@@ -117,15 +142,10 @@ impl<'a> Field<'a> {
         }
     }
 
-    /// The checked value; `None` where it is absent or wrong.
+    /// The checked value; `None` if it is absent or wrong.
     pub(crate) fn optional<T>(&self, parse: impl FnOnce(&str) -> Result<T, String>) -> Option<T> {
         let text = self.text()?;
         parse(&text).map_err(|message| self.fail(message)).ok()
-    }
-
-    /// The checked value, or the default; a wrong value is noted, and stands for the default.
-    pub(crate) fn or<T>(&self, default: T, parse: impl FnOnce(&str) -> Result<T, String>) -> T {
-        self.optional(parse).unwrap_or(default)
     }
 
     /// As [`Self::optional`], but absence is a fault too.
@@ -136,44 +156,20 @@ impl<'a> Field<'a> {
         self.optional(parse)
     }
 
-    /// One of a few words, or the default.
-    pub(crate) fn choice<T: Copy>(&self, default: T, options: &[(&str, T)]) -> T {
-        self.or(default, |text| {
-            let chosen = options.iter().find(|(word, _)| *word == text);
-            chosen.map(|(_, value)| *value).ok_or_else(|| {
-                let words: Vec<_> = options.iter().map(|(word, _)| *word).collect();
-                format!("`{text}` is not one of {}", quoted(&words))
-            })
-        })
-    }
-
-    /// A path, from the folder of the configuration file on.
+    /// A path, relative to the folder of the configuration file.
     pub(crate) fn file(&self) -> Option<PathBuf> {
         self.text().map(|text| self.reader.folder.join(text))
     }
 
-    /// Refuses what a later version brings: anything but the default. `[]` and `{}` stand for an
-    /// empty list and an empty mapping.
-    pub(crate) fn not_yet(&self, default: &str) {
-        let is_default = match self.found {
-            Found::Nothing => true,
-            Found::Var(value) => value == default,
-            Found::Node(node) => match &node.value {
-                Value::Null => true,
-                Value::Scalar(text) => text == default,
-                Value::List(items) => default == "[]" && items.is_empty(),
-                Value::Map(entries) => default == "{}" && entries.is_empty(),
-            },
-        };
-        if !is_default {
-            self.fail(format!("not yet supported, leave it at `{default}`"));
-        }
-    }
-
-    /// The items of a list; none where it is absent.
+    /// The items of a list; empty if it is absent.
     pub(crate) fn items(&self) -> Vec<Field<'a>> {
-        let Found::Node(node) = self.found else {
-            return Vec::new();
+        let node = match self.found {
+            Found::Node(node) => node,
+            Found::Nothing | Found::Var(_) => return Vec::new(),
+            Found::Anything => {
+                let path = format!("{}[]", self.path);
+                return vec![Field::new(self.reader, path, self.line, self.found)];
+            }
         };
         match &node.value {
             Value::Null => Vec::new(),
@@ -192,15 +188,18 @@ impl<'a> Field<'a> {
         }
     }
 
-    /// The entries of a mapping whose keys the user chooses; none where it is absent.
+    /// The entries of a mapping whose keys the user chooses; empty if it is absent.
     pub(crate) fn entries(&self) -> Vec<(&'a str, Field<'a>)> {
+        if self.is_anything() {
+            return vec![("*", self.absent("*"))];
+        }
         self.unique_entries()
             .into_iter()
             .map(|entry| (entry.key.as_str(), self.child(entry)))
             .collect()
     }
 
-    /// A mapping whose keys are ours; an empty one where it is absent.
+    /// A mapping whose keys are offpath's own; an empty one if it is absent.
     pub(crate) fn map(&self) -> Map<'a> {
         Map::new(self.clone(), self.unique_entries())
     }
@@ -218,13 +217,17 @@ impl<'a> Field<'a> {
                 return Vec::new();
             }
         };
-        let mut seen = BTreeSet::new();
+        let mut first_lines = BTreeMap::new();
         let mut unique = Vec::new();
         for entry in entries {
-            if seen.insert(entry.key.as_str()) {
-                unique.push(entry);
-            } else {
-                self.child(entry).fail("is given twice");
+            match first_lines.get(entry.key.as_str()) {
+                Some(line) => self
+                    .child(entry)
+                    .fail(format!("is given twice, first in line {line}")),
+                None => {
+                    first_lines.insert(entry.key.as_str(), entry.key_line);
+                    unique.push(entry);
+                }
             }
         }
         unique
@@ -240,9 +243,13 @@ impl<'a> Field<'a> {
         }
     }
 
-    /// The place of a key that this mapping has not.
+    /// The place of a key that this mapping does not have.
     pub(crate) fn absent(&self, key: &str) -> Field<'a> {
-        Field::new(self.reader, self.child_path(key), self.line, Found::Nothing)
+        let found = match self.found {
+            Found::Anything => Found::Anything,
+            Found::Nothing | Found::Node(_) | Found::Var(_) => Found::Nothing,
+        };
+        Field::new(self.reader, self.child_path(key), self.line, found)
     }
 
     pub(crate) fn reader(&self) -> &'a Reader<'a> {

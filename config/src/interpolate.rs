@@ -4,8 +4,8 @@ use crate::Env;
 
 const OPEN: &str = "${env:";
 
-/// Replaces every `${env:NAME}`. What a variable holds is taken as it is, not searched again. An
-/// unset variable is an error, and so is one that does not end; other `$` stand for themselves.
+/// Replaces every `${env:NAME}`. A variable's value is not searched again. An unset variable is an
+/// error, and so is a missing `}`; any other `$` is left as it is.
 pub(crate) fn interpolate(text: &str, env: &Env) -> Result<String, String> {
     let mut out = String::with_capacity(text.len());
     let mut rest = text;
@@ -13,7 +13,7 @@ pub(crate) fn interpolate(text: &str, env: &Env) -> Result<String, String> {
         out.push_str(before);
         let (name, tail) = after
             .split_once('}')
-            .ok_or_else(|| format!("`{OPEN}` has no `}}`"))?;
+            .ok_or_else(|| format!("`{OPEN}` has no closing `}}`"))?;
         let value = env
             .var(name)
             .ok_or_else(|| format!("environment variable `{name}` is not set"))?;
@@ -43,6 +43,6 @@ mod tests {
         check("${env:B}x", Ok("${env:A}x"));
         check("${env:C}", Err("environment variable `C` is not set"));
         check("${env:}", Err("environment variable `` is not set"));
-        check("${env:A", Err("`${env:` has no `}`"));
+        check("${env:A", Err("`${env:` has no closing `}`"));
     }
 }

@@ -1,19 +1,20 @@
-//! `routes[].latency_budget`: what offpath may add, and what it gives up to stay within.
+//! `routes[].latency_budget`: how much time offpath may add, and what it captures beyond that.
 
 use std::time::Duration;
 
-use crate::{CaptureLevel, field::Field, units};
+use crate::{CaptureLevel, field::Field, kind};
 
-/// What offpath itself may add to a route's requests.
+/// How much time offpath may add to a route's requests.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LatencyBudget {
-    /// The 99th percentile of what offpath adds, waiting for a CPU included; more than 0.
+    /// Maximum 99th percentile of the time that offpath adds, including waiting for a CPU; more
+    /// than 0.
     pub overhead_p99: Duration,
-    /// What is captured while it adds more: less than everything.
+    /// The capture level while offpath adds more; never [`CaptureLevel::Full`].
     pub degrade_to: CaptureLevel,
 }
 
-/// `None` where there is none.
+/// `None` if the section is absent.
 pub(crate) fn read(field: &Field<'_>) -> Option<LatencyBudget> {
     if !field.is_set() {
         return None;
@@ -23,11 +24,18 @@ pub(crate) fn read(field: &Field<'_>) -> Option<LatencyBudget> {
         ("metadata", CaptureLevel::Metadata),
         ("off", CaptureLevel::Off),
     ];
+    let overhead_p99 = map
+        .key("overhead_p99", "Maximum 99th percentile of the time that offpath spends before the response, including waiting for a CPU.")
+        .example("1ms")
+        .required(kind::positive_duration());
     let degrade_to = map
-        .field("degrade_to")
-        .choice(CaptureLevel::Metadata, &levels);
+        .key(
+            "degrade_to",
+            "Capture level while offpath exceeds the budget.",
+        )
+        .or("metadata", kind::words(&levels));
     Some(LatencyBudget {
-        overhead_p99: map.field("overhead_p99").required(units::some_duration)?,
+        overhead_p99: overhead_p99?,
         degrade_to,
     })
 }

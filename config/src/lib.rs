@@ -1,14 +1,21 @@
 //! offpath's YAML and environment, as checked values.
 //!
 //! [`Config::load`] reads one file and returns either a [`Config`] in which everything is
-//! resolved and checked (defaults applied, environment consulted, names looked up,
-//! certificates parsed), or [`ConfigErrors`]: every fault at once, each with its line and key
-//! path. No other crate of offpath reads files or environment variables.
+//! resolved and parsed (defaults applied, environment consulted, names looked up, certificates
+//! and rules read), or [`ConfigErrors`]: every fault at once, each with its line and key path.
 //!
 //! The precedence is: the YAML, then MLflow's environment variables, then the default.
-//! Relative paths in the YAML start at the folder of the file that names them.
+//! Relative paths in the YAML start at the folder of the file.
 //!
-//! What it does not know: pingora, sockets, or whether an address can be bound.
+//! A key is described where it is read ([`key`]), and nowhere else: [`schema`] and [`reference`] are
+//! generated from there.
+//!
+//! This is the only crate that reads the configuration's files and the environment on behalf of a
+//! running proxy. Commands read what their arguments name (`explain --body`), the demo reads the
+//! environment for its set-up, and the exporter owns the spool's folder.
+//!
+//! The crate does not depend on pingora, opens no socket, and does not check whether an address can
+//! be bound.
 
 mod address;
 mod alerts;
@@ -21,6 +28,8 @@ mod error;
 mod export;
 mod field;
 mod interpolate;
+mod key;
+mod kind;
 mod latency;
 mod limits;
 mod listener;
@@ -28,6 +37,7 @@ mod load;
 mod map;
 mod pem;
 mod reader;
+mod reference;
 mod route;
 mod route_match;
 mod route_redact;
@@ -57,18 +67,16 @@ pub use export::{Batch, Encoders, Export, Queue, Retry};
 pub use latency::LatencyBudget;
 pub use limits::Limits;
 pub use listener::{Listener, ListenerTls};
+pub use pem::{Certificates, Identity};
+pub use reference::reference;
 pub use route::{Capture, CaptureLevel, ResponseHeaders, Route};
 pub use route_match::{HeaderMatch, PathMatch, RouteMatch};
-pub use route_redact::{Redact, RedactPattern};
 pub use route_trace::{ExperimentRef, RouteTrace, Tag, TraceContextMode};
 pub use sampling::{Daily, Keep, KeepContent, ParentPolicy, SampleBy, Sampling};
 pub use schema::schema;
 pub use secret::Secret;
 pub use service::{Admin, Log, LogFormat, LogLevel, Telemetry};
 pub use sink::{Compression, MlflowAuth, MlflowSink, OtlpSink, Sink, SinkHeader, SinkKind};
-pub use source::Source;
 pub use spool::{Spool, SpoolWhen};
 pub use units::duration as parse_duration;
-pub use upstream::{
-    ClientIdentity, HostHeader, PathRewrite, Timeouts, Upstream, UpstreamHttp, UpstreamTls,
-};
+pub use upstream::{HostHeader, PathRewrite, Timeouts, Upstream, UpstreamHttp, UpstreamTls};

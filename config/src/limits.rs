@@ -1,42 +1,44 @@
-//! `limits`: what bounds the process as a whole.
+//! `limits`: bounds of the whole process.
 
 use std::time::Duration;
 
-use crate::{field::Field, units};
+use crate::{field::Field, kind};
 
-/// Where pingora closes the connection by itself.
+/// pingora closes a connection by itself when a head is longer.
 const HEAD_BYTES_MAX: usize = 1 << 20;
 
 /// Bounds of the whole process.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// Client connections open at one time; at least 1.
+    /// Maximum number of open client connections; at least 1.
     pub connections: usize,
-    /// Bytes of a request head at most (past it: 431); at most 1 MiB, where pingora's own limit is.
+    /// Maximum size of a request head in bytes, at most 1 MiB, which is pingora's own limit. A longer
+    /// head is answered with 431.
     pub head_bytes: usize,
-    /// How long a shutdown waits for requests in flight; the export has what they leave of it, and
-    /// 5 s at least.
+    /// How long a shutdown waits for requests in flight. The exporter has the rest of it, and at
+    /// least 5 s.
     pub drain: Duration,
-    /// Bytes held for capture by all exchanges together; past it bodies are marked truncated.
+    /// Maximum number of bytes of bodies held for capture by all exchanges together. Bodies beyond
+    /// it are marked truncated.
     pub capture_bytes: usize,
 }
 
 pub(crate) fn read(field: &Field<'_>) -> Limits {
     let map = field.map();
+    let head_bytes =
+        kind::positive_size().ensure(|bytes| *bytes <= HEAD_BYTES_MAX, "must be at most 1MiB");
     Limits {
-        connections: map.field("connections").or(10_000, units::count),
-        head_bytes: map.field("head_bytes").or(64 << 10, head_bytes),
+        connections: map
+            .key("connections", "Maximum number of open client connections; one more is closed and counted.")
+            .or("10000", kind::count()),
+        head_bytes: map
+            .key("head_bytes", "Maximum size of a request head, at most 1MiB; a larger head is answered with 431.")
+            .or("64KiB", head_bytes),
         drain: map
-            .field("drain")
-            .or(Duration::from_secs(30), units::duration),
-        capture_bytes: map.field("capture_bytes").or(256 << 20, units::bytes),
+            .key("drain", "How long a shutdown waits for requests in flight.")
+            .or("30s", kind::duration()),
+        capture_bytes: map
+            .key("capture_bytes", "Maximum size of all bodies that are held for capture together; bodies beyond it are marked truncated.")
+            .or("256MiB", kind::size()),
     }
-}
-
-fn head_bytes(text: &str) -> Result<usize, String> {
-    let bytes = units::some_bytes(text)?;
-    if bytes > HEAD_BYTES_MAX {
-        return Err("must be at most 1MiB".to_owned());
-    }
-    Ok(bytes)
 }

@@ -2,14 +2,17 @@
 
 use std::cell::{Cell, RefCell};
 
-use crate::{field::Field, reader::Reader, similar::similar, yaml::Entry};
+use crate::{field::Field, key::Key, reader::Reader, similar::similar, yaml::Entry};
 
-/// A mapping whose keys are ours. Dropping it reports the keys that nobody asked for.
+/// A mapping whose keys are offpath's own.
+///
+/// Dropping it reports the keys that were not read. This is work in a `drop`, on purpose: a section
+/// knows its last key only when it has read it, and so it cannot leave the check out.
 pub(crate) struct Map<'a> {
     of: Field<'a>,
     entries: Vec<&'a Entry>,
-    asked: RefCell<Vec<&'static str>>,
-    /// Whether unknown keys pass, because what the mapping is could not be told.
+    read: RefCell<Vec<&'static str>>,
+    /// Whether unknown keys are ignored, because the kind of mapping is unknown.
     lenient: Cell<bool>,
 }
 
@@ -18,24 +21,24 @@ impl<'a> Map<'a> {
         Self {
             of,
             entries,
-            asked: RefCell::default(),
+            read: RefCell::default(),
             lenient: Cell::new(false),
         }
     }
 
-    /// The place of a key, with its value where there is one.
-    pub(crate) fn field(&self, key: &'static str) -> Field<'a> {
-        self.asked.borrow_mut().push(key);
-        let field = match self.entries.iter().find(|entry| entry.key == key) {
+    /// A key and its meaning, in one sentence.
+    pub(crate) fn key(&self, name: &'static str, about: &'static str) -> Key<'a> {
+        self.read.borrow_mut().push(name);
+        let field = match self.entries.iter().find(|entry| entry.key == name) {
             Some(entry) => self.of.child(entry),
-            None => self.of.absent(key),
+            None => self.of.absent(name),
         };
         #[cfg(test)]
         self.reader()
-            .asked
+            .read
             .borrow_mut()
             .insert(field.path().to_owned());
-        field
+        Key::new(self.of.path(), name, about, field)
     }
 
     pub(crate) fn reader(&self) -> &'a Reader<'a> {
@@ -47,7 +50,7 @@ impl<'a> Map<'a> {
         self.of.fail(message);
     }
 
-    /// Lets unknown keys pass: a fault that was noted already explains them.
+    /// Ignores unknown keys: a fault that was reported already explains them.
     pub(crate) fn excuse_unknown_keys(&self) {
         self.lenient.set(true);
     }
@@ -58,12 +61,12 @@ impl Drop for Map<'_> {
         if self.lenient.get() {
             return;
         }
-        let asked = self.asked.borrow();
+        let known = self.read.borrow();
         for entry in &self.entries {
-            if asked.contains(&entry.key.as_str()) {
+            if known.contains(&entry.key.as_str()) {
                 continue;
             }
-            let message = match similar(&entry.key, &asked) {
+            let message = match similar(&entry.key, &known) {
                 Some(known) => format!("unknown key, did you mean `{known}`?"),
                 None => "unknown key".to_owned(),
             };

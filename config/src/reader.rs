@@ -1,27 +1,37 @@
-//! Collects what is found while one configuration is read: faults, warnings, and the environment
-//! that values fall back to.
+//! Collects the results of reading one configuration: faults, warnings, and the environment that
+//! values fall back to.
 //!
-//! Reading goes on after a fault: a [`Field`] notes it with its line and key path, hands out the
-//! default, and the rest is read too.
+//! Reading goes on after a fault: a [`Field`] reports it with its line and key path, returns the
+//! default, and the rest is read too. A [`Map`](crate::map::Map) reports its unknown keys when it
+//! is dropped.
 
 use std::{cell::RefCell, path::Path};
 
 use crate::{
     ConfigError, Env,
     field::{Field, Found},
-    yaml::Node,
+    key::Description,
 };
 
-/// Where all of one configuration's faults and warnings end up.
+/// A section's value in a file that leaves it out, without any environment.
+pub(crate) fn absent<T>(read: impl FnOnce(&Field<'_>) -> T) -> T {
+    let env = Env::default();
+    let reader = Reader::new(&env, Path::new(""));
+    read(&reader.root(Found::Nothing))
+}
+
+/// Collects one configuration's faults and warnings.
 pub(crate) struct Reader<'a> {
     pub(crate) env: &'a Env,
-    /// Where relative paths start.
+    /// The folder that relative paths start at.
     pub(crate) folder: &'a Path,
     errors: RefCell<Vec<ConfigError>>,
     warnings: RefCell<Vec<String>>,
-    /// Every key that was asked for, by path.
+    /// The keys, each once; collected over [`Found::Anything`] only.
+    pub(crate) descriptions: RefCell<Vec<Description>>,
+    /// The path of every key that was read.
     #[cfg(test)]
-    pub(crate) asked: RefCell<std::collections::BTreeSet<String>>,
+    pub(crate) read: RefCell<std::collections::BTreeSet<String>>,
 }
 
 impl<'a> Reader<'a> {
@@ -31,14 +41,19 @@ impl<'a> Reader<'a> {
             folder,
             errors: RefCell::default(),
             warnings: RefCell::default(),
+            descriptions: RefCell::default(),
             #[cfg(test)]
-            asked: RefCell::default(),
+            read: RefCell::default(),
         }
     }
 
     /// The document itself.
-    pub(crate) fn root(&'a self, node: &'a Node) -> Field<'a> {
-        Field::new(self, String::new(), node.line, Found::Node(node))
+    pub(crate) fn root(&'a self, found: Found<'a>) -> Field<'a> {
+        let line = match found {
+            Found::Node(node) => node.line,
+            Found::Nothing | Found::Var(_) | Found::Anything => 0,
+        };
+        Field::new(self, String::new(), line, found)
     }
 
     /// An environment variable as a field; an empty one counts as unset.
@@ -55,7 +70,7 @@ impl<'a> Reader<'a> {
             message: message.into(),
         };
         let mut errors = self.errors.borrow_mut();
-        // Two sinks that fall back to one broken variable make one fault.
+        // Two sinks that fall back to the same invalid variable are one fault.
         let outside_the_file = line == 0;
         if !(outside_the_file && errors.contains(&error)) {
             errors.push(error);
@@ -66,7 +81,21 @@ impl<'a> Reader<'a> {
         self.warnings.borrow_mut().push(warning);
     }
 
-    /// The warnings, or all faults in the order of lines, the environment's last.
+    /// Keeps the description of a key, if this is what the document is read for.
+    pub(crate) fn describe(&self, field: &Field<'_>, description: Description) {
+        if !field.is_anything() {
+            return;
+        }
+        let mut all = self.descriptions.borrow_mut();
+        let same = |known: &Description| {
+            (&*known.parent, known.name) == (&*description.parent, description.name)
+        };
+        if !all.iter().any(same) {
+            all.push(description);
+        }
+    }
+
+    /// The warnings, or all faults in the order of lines, those of the environment last.
     pub(crate) fn finish(&self) -> Result<Vec<String>, Vec<ConfigError>> {
         let mut errors = self.errors.take();
         errors.sort_by_key(|error| (error.line == 0, error.line));

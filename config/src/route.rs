@@ -1,56 +1,59 @@
-//! `routes`: which requests go where, and what is kept of them.
+//! `routes`: which requests go where, and how much of them is kept.
 
 use std::{collections::BTreeSet, sync::Arc};
 
+use offpath_trace::{Redaction, Source};
+
 use crate::{
-    Alerts, ExperimentRef, LatencyBudget, Redact, RouteMatch, RouteTrace, SampleBy, Sampling,
-    Source, alerts, check,
-    field::{Field, quoted},
-    latency, route_match, route_redact, route_trace, sampling,
-    similar::similar,
-    units,
+    Alerts, ExperimentRef, LatencyBudget, RouteMatch, RouteTrace, SampleBy, Sampling, alerts,
+    check,
+    field::Field,
+    kind::{self, Type},
+    latency,
+    map::Map,
+    route_match, route_redact, route_trace, sampling,
 };
 
-/// One rule. The first route that matches a request takes it.
+/// One route. The first route that matches a request is used.
 #[derive(Clone, Debug)]
 pub struct Route {
     /// Unique; in metrics and on traces as `offpath.route`.
     pub name: Arc<str>,
-    /// Which requests it takes (`match` in the YAML).
+    /// Which requests it matches (`match` in the YAML).
     pub matcher: RouteMatch,
     /// The name of an upstream that exists.
     pub upstream: Arc<str>,
     /// Which of its exchanges are kept.
     pub sampling: Sampling,
-    /// What is kept of an exchange.
+    /// How much of an exchange is kept.
     pub capture: Capture,
-    /// Names of sinks that exist, without repetition; `all` is spelled out. Never empty.
+    /// Names of existing sinks, without repetition; `all` is resolved. Never empty.
     pub sinks: Vec<Arc<str>>,
-    /// Which headers of its own offpath adds to responses.
+    /// Which headers offpath adds to responses.
     pub headers: ResponseHeaders,
-    /// What is masked on its traces.
-    pub redact: Redact,
-    /// What the trace says besides the exchange itself.
+    /// The rules that mask values on its traces.
+    pub redact: Redaction,
+    /// Names, identity and destination of its traces.
     pub trace: RouteTrace,
-    /// What its traffic must keep to, live.
+    /// Thresholds for its live traffic.
     pub alerts: Alerts,
-    /// What offpath may add to its requests.
+    /// How much time offpath may add to its requests.
     pub latency_budget: Option<LatencyBudget>,
 }
 
-/// What is kept of an exchange.
+/// How much of an exchange is kept.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Capture {
-    /// How much.
+    /// The parts that are kept.
     pub level: CaptureLevel,
-    /// Bytes kept of one message's body at most, each of request and response; past it the
-    /// message is marked truncated.
+    /// Maximum number of bytes kept of one body, request and response each; a longer body is cut
+    /// and marked truncated.
     pub max_body: usize,
-    /// Whether frames and tensors are told by least, greatest, mean and missing values.
+    /// Whether DataFrames and tensors are summarized by minimum, maximum, mean and missing values.
     pub statistics: bool,
 }
 
-/// How much of an exchange is kept.
+/// The parts of an exchange that are kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CaptureLevel {
     /// Bodies and everything else.
@@ -72,11 +75,11 @@ pub struct ResponseHeaders {
     pub trace_id: bool,
 }
 
-/// What routes refer to and fall back to.
+/// The names that routes refer to, and the values that they fall back to.
 pub(crate) struct Surroundings<'a> {
-    /// Every upstream's name, those included that have faults of their own.
+    /// The name of every upstream, including those with faults.
     pub(crate) upstreams: Vec<&'a str>,
-    /// Every sink's name, likewise.
+    /// The name of every sink, likewise.
     pub(crate) sinks: Vec<&'a str>,
     pub(crate) ratio: f64,
     pub(crate) experiment: ExperimentRef,
@@ -98,7 +101,7 @@ pub(crate) fn read(field: &Field<'_>, around: &Surroundings<'_>) -> Vec<Route> {
             .find(|earlier| earlier.matcher.shadows(&route.matcher));
         if let Some(earlier) = shadow {
             item.warn(&format!(
-                "route `{}` never matches: route `{}` before it takes the same requests",
+                "route `{}` never matches: route `{}` before it matches the same requests",
                 route.name, earlier.name
             ));
         }
@@ -113,28 +116,44 @@ fn route(
     names: &mut BTreeSet<Arc<str>>,
 ) -> Option<Route> {
     let map = field.map();
-    let name_field = map.field("name");
-    let name = name_field.required(check::name);
-    if let Some(name) = &name
-        && !names.insert(name.clone())
-    {
-        name_field.fail(format!("a route before it is named `{name}` too"));
-    }
+    let name = name(&map, names);
+    let section = |name: &'static str, about: &'static str| map.key(name, about).section();
+    let matcher = route_match::read(&section(
+        "match",
+        "Which requests the route matches; all conditions must hold, and without any it matches every request.",
+    ));
     let upstream = map
-        .field("upstream")
-        .required(|text| known("upstream", text, &around.upstreams));
-    let matcher = route_match::read(&map.field("match"));
-    let sampling = sampling::read(&map.field("sampling"), around.ratio);
-    let capture = capture(&map.field("capture"));
-    let sinks = sinks(&map.field("sinks"), &around.sinks);
-    let headers = response_headers(&map.field("headers"));
-    let redact = route_redact::read(&map.field("redact"));
-    let latency_budget = latency::read(&map.field("latency_budget"));
-    let alerts = alerts::read(&map.field("alerts"));
-    // The faults of a nameless route's trace are worth knowing too.
+        .key("upstream", "Name of the upstream that serves the route.")
+        .example("support-llm")
+        .required(kind::name_of("upstream", &around.upstreams));
+    let sampling_field = section("sampling", "Which exchanges are kept.");
+    let sampling = sampling::read(&sampling_field, around.ratio);
+    let capture = capture(&section("capture", "How much of an exchange is kept."));
+    let sinks = sinks(&map, &around.sinks);
+    let headers = response_headers(&section(
+        "headers",
+        "Headers that offpath adds to responses.",
+    ));
+    // The faults of a nameless route's trace are reported too.
     let trace_name = name.clone().unwrap_or_default();
-    let trace = route_trace::read(&map.field("trace"), &trace_name, &around.experiment);
-    check_deciding(&map.field("sampling"), &sampling, &trace);
+    let trace = route_trace::read(
+        &section("trace", "Names, identity and destination of the traces."),
+        &trace_name,
+        &around.experiment,
+    );
+    let redact = route_redact::read(&section(
+        "redact",
+        "Rules that mask values on traces; the bytes that pass are never changed.",
+    ));
+    let alerts = alerts::read(&section(
+        "alerts",
+        "Thresholds for all requests of the route, kept or not, shown on `/status`, in `offpath_alert` and in the log.",
+    ));
+    let latency_budget = latency::read(&section(
+        "latency_budget",
+        "How much time offpath may add; beyond it, less is captured until offpath is within it again.",
+    ));
+    check_deciding(&sampling_field, &sampling, &trace);
     Some(Route {
         name: name?,
         matcher,
@@ -150,7 +169,19 @@ fn route(
     })
 }
 
-/// What decides must be there when the request's head is, and be there at all.
+fn name(map: &Map<'_>, names: &mut BTreeSet<Arc<str>>) -> Option<Arc<str>> {
+    let key = map
+        .key("name", "Unique name, shown in metrics and on traces.")
+        .example("chat");
+    let field = key.field();
+    let name = key.required(kind::text_of(check::name))?;
+    if !names.insert(name.clone()) {
+        field.fail(format!("an earlier route is named `{name}` too"));
+    }
+    Some(name)
+}
+
+/// The value that decides must be known from the request's head, and have a source.
 fn check_deciding(field: &Field<'_>, sampling: &Sampling, trace: &RouteTrace) {
     let (sources, name) = match sampling.by {
         SampleBy::Trace => return,
@@ -178,24 +209,45 @@ fn capture(field: &Field<'_>) -> Capture {
         ("off", CaptureLevel::Off),
     ];
     Capture {
-        level: map.field("level").choice(CaptureLevel::Full, &levels),
-        max_body: map.field("max_body").or(8 << 20, units::bytes),
-        statistics: map.field("statistics").or(false, units::boolean),
+        level: map
+            .key("level", "Everything (`full`), sizes, shapes and usage without content (`metadata`), or nothing (`off`: the route is not traced).")
+            .or("full", kind::words(&levels)),
+        max_body: map
+            .key("max_body", "Maximum size kept of one body, request and response each; a longer body is cut and marked truncated.")
+            .or("8MiB", kind::size()),
+        statistics: map
+            .key("statistics", "Whether DataFrames and tensors are summarized by minimum, maximum, mean and missing values per column.")
+            .or("false", kind::boolean()),
     }
 }
 
 fn response_headers(field: &Field<'_>) -> ResponseHeaders {
     let map = field.map();
-    let header = |key| map.field(key).or(true, units::boolean);
     ResponseHeaders {
-        server_timing: header("server_timing"),
-        overhead: header("overhead"),
-        trace_id: header("trace_id"),
+        server_timing: map
+            .key("server_timing", "Whether `server-timing` is added, with the time spent in offpath, connecting, uploading and upstream.")
+            .or("true", kind::boolean()),
+        overhead: map
+            .key("overhead", "Whether `x-offpath-overhead-us` is added, with the microseconds spent inside offpath before the response.")
+            .or("true", kind::boolean()),
+        trace_id: map
+            .key("trace_id", "Whether `x-offpath-trace-id` is added where the exchange may be kept.")
+            .or("true", kind::boolean()),
     }
 }
 
 /// `all`, or a list of names.
-fn sinks(field: &Field<'_>, names: &[&str]) -> Vec<Arc<str>> {
+fn sinks(map: &Map<'_>, names: &[&str]) -> Vec<Arc<str>> {
+    let key = map
+        .key(
+            "sinks",
+            "Sinks that the route's traces are sent to: `all`, or a list of names.",
+        )
+        .default("all");
+    let field = key.place(Type::Either(
+        Box::new(Type::Words(vec!["all"])),
+        Box::new(Type::List(Box::new(Type::Text))),
+    ));
     if !field.is_set() || field.is_word("all") {
         return names.iter().map(|name| Arc::from(*name)).collect();
     }
@@ -203,11 +255,13 @@ fn sinks(field: &Field<'_>, names: &[&str]) -> Vec<Arc<str>> {
     if field.is_list() && items.is_empty() {
         field.fail("is empty: use `capture: {level: off}` to keep nothing");
     }
+    let known = kind::name_of("sink", names);
     let mut seen = BTreeSet::new();
     let mut sinks = Vec::new();
     for item in items {
-        let sink = item.required(|text| known("sink", text, names));
-        let Some(sink) = sink else { continue };
+        let Some(sink) = item.required(|text| known.parse(text)) else {
+            continue;
+        };
         if seen.insert(sink.clone()) {
             sinks.push(sink);
         } else {
@@ -215,15 +269,4 @@ fn sinks(field: &Field<'_>, names: &[&str]) -> Vec<Arc<str>> {
         }
     }
     sinks
-}
-
-fn known(kind: &str, text: &str, names: &[&str]) -> Result<Arc<str>, String> {
-    if names.contains(&text) {
-        return Ok(text.into());
-    }
-    Err(match similar(text, names) {
-        Some(name) => format!("no {kind} is named `{text}`, did you mean `{name}`?"),
-        None if names.is_empty() => format!("no {kind} is named `{text}`"),
-        None => format!("no {kind} is named `{text}`, only {}", quoted(names)),
-    })
 }

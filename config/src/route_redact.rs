@@ -1,120 +1,72 @@
-//! `redact`: what a route masks on its traces.
+//! `redact`: the rules that mask values on a route's traces.
 
-use std::sync::Arc;
-
-use regex::RegexBuilder;
+use offpath_trace::{Pattern, Pointer, Redaction, Rules};
 
 use crate::{
-    Secret, check,
-    field::{Field, quoted},
-    similar::similar,
+    check,
+    field::Field,
+    kind::{self, Kind, Type},
+    map::Map,
 };
 
-/// What a route masks on its traces. Credentials are masked whatever stands here.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Redact {
-    /// Headers of which nothing is stored, in lower case.
-    pub headers: Vec<Arc<str>>,
-    /// Values in JSON bodies: RFC 6901 pointers, a segment `*` for any key or index.
-    pub fields: Vec<Arc<str>>,
-    /// What is masked in any text.
-    pub patterns: Vec<RedactPattern>,
-    /// What stands for what was masked.
-    pub replace: Arc<str>,
-    /// Tells masks of unequal values apart by a hash under this key, so that they can be joined.
-    pub hash_key: Option<Secret>,
-}
-
-/// What is masked in any text.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum RedactPattern {
-    /// `email`, `credit_card`, `phone` or `iban`.
-    Named(&'static str),
-    /// A regular expression of the user's.
-    Custom {
-        /// As in the counters.
-        name: Arc<str>,
-        /// In the syntax of the `regex` crate; compiles.
-        regex: Arc<str>,
-    },
-}
-
-/// The patterns that are built in.
-const NAMES: [&str; 4] = ["email", "credit_card", "phone", "iban"];
-
-/// Longer pointers lead nowhere in real bodies.
-const SEGMENTS_MAX: usize = 32;
-
-/// A compiled expression may take this many bytes.
-const REGEX_BYTES_MAX: usize = 1 << 20;
-
-pub(crate) fn read(field: &Field<'_>) -> Redact {
+pub(crate) fn read(field: &Field<'_>) -> Redaction {
     let map = field.map();
-    let list = |key, parse: fn(&str) -> Result<Arc<str>, String>| {
-        let items = map.field(key).items();
-        let all = items.iter().filter_map(|item| item.required(parse));
-        all.collect::<Vec<_>>()
-    };
-    Redact {
-        headers: list("headers", check::header_name),
-        fields: list("fields", pointer),
-        patterns: map
-            .field("patterns")
-            .items()
-            .iter()
-            .filter_map(pattern)
-            .collect(),
+    let pointer = |text: &str| Pointer::parse(text).map_err(|error| error.to_string());
+    let rules = Rules {
+        headers: map
+            .key("headers", "Headers of which no value is stored, in addition to those that carry credentials.")
+            .example("[x-customer]")
+            .list(kind::text_of(check::header_name)),
+        fields: map
+            .key("fields", "Values in JSON bodies, by JSON pointer (RFC 6901); a segment `*` matches any key or index.")
+            .example("[/messages/*/content]")
+            .list(Kind::new(Type::Text, pointer)),
+        patterns: patterns(&map),
         replace: map
-            .field("replace")
-            .or(Arc::from("[REDACTED]"), check::some_text),
+            .key("replace", "Text that replaces a masked value.")
+            .or("[REDACTED]", kind::text())
+            .to_string(),
         hash_key: map
-            .field("hash_key")
-            .optional(check::some_text)
-            .map(Secret::new),
-    }
+            .key("hash_key", "Key of a hash that is added to each mask, so that equal values can still be joined.")
+            .example("\"${env:HASH_KEY}\"")
+            .optional(kind::text())
+            .map(|key| key.as_bytes().to_vec()),
+    };
+    Redaction::from(rules)
 }
 
-fn pointer(text: &str) -> Result<Arc<str>, String> {
-    if !text.starts_with('/') {
-        return Err(format!("`{text}` must begin with `/`"));
-    }
-    if text.split('/').count() > SEGMENTS_MAX {
-        return Err(format!("`{text}` has more than {SEGMENTS_MAX} segments"));
-    }
-    Ok(text.into())
+fn patterns(map: &Map<'_>) -> Vec<Pattern> {
+    let named = Type::Words(Pattern::NAMES.to_vec());
+    let either = Type::Either(Box::new(named), Box::new(Type::Section));
+    let field = map
+        .key("patterns", "Patterns that are masked in any text: one that is built in, or a regular expression with a name.")
+        .example("[email, {name: ticket, regex: \"T-[0-9]+\"}]")
+        .place(Type::List(Box::new(either)));
+    field.items().iter().filter_map(pattern).collect()
 }
 
-/// A name, or a mapping of `name` and `regex`.
-fn pattern(field: &Field<'_>) -> Option<RedactPattern> {
+/// The name of a built-in pattern, or a mapping of `name` and `regex`.
+fn pattern(field: &Field<'_>) -> Option<Pattern> {
     if !field.is_map() {
-        return field.required(|text| {
-            let known = NAMES.into_iter().find(|name| *name == text);
-            known.map(RedactPattern::Named).ok_or_else(|| {
-                let hint = similar(text, &NAMES).map(|name| format!(", did you mean `{name}`?"));
-                format!(
-                    "`{text}` is not one of {}{}",
-                    quoted(&NAMES),
-                    hint.unwrap_or_default()
-                )
-            })
-        });
+        let named = kind::words(&Pattern::NAMES.map(|name| (name, name)));
+        let name = field.required(|text| named.parse(text))?;
+        return Some(
+            Pattern::named(name).expect("the name is one of `NAMES`, because the kind checked it"),
+        );
     }
     let map = field.map();
-    let name = map.field("name").required(check::name);
-    let regex = map.field("regex").required(|text| {
-        let compiled = RegexBuilder::new(text).size_limit(REGEX_BYTES_MAX).build();
-        let compiled = compiled.map_err(|error| {
-            let error = error.to_string();
-            let last = error.lines().last().unwrap_or_default().trim();
-            format!("`{text}` is no regular expression: {last}")
-        })?;
-        if compiled.is_match("") {
-            return Err(format!("`{text}` matches nothing at all"));
-        }
-        Ok(Arc::from(text))
-    });
-    Some(RedactPattern::Custom {
-        name: name?,
-        regex: regex?,
-    })
+    let name = map
+        .key("name", "Name of the pattern in the counters.")
+        .example("ticket")
+        .required(kind::text_of(check::name));
+    let counted_as = name.as_deref().unwrap_or_default();
+    let regex = |text: &str| Pattern::custom(counted_as, text).map_err(|error| error.to_string());
+    let pattern = map
+        .key(
+            "regex",
+            "Regular expression, in the syntax of Rust's `regex` crate.",
+        )
+        .example("\"T-[0-9]+\"")
+        .required(Kind::new(Type::Text, regex));
+    pattern.filter(|_| name.is_some())
 }

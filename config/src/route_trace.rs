@@ -1,8 +1,17 @@
-//! `routes[].trace`: what a trace says besides the exchange itself.
+//! `routes[].trace`: names, identity and destination of a route's traces.
 
 use std::sync::Arc;
 
-use crate::{Source, check, field::Field, reader::Reader, source};
+use offpath_trace::Source;
+
+use crate::{
+    check,
+    field::Field,
+    key::Key,
+    kind::{self, Kind, Type},
+    reader::Reader,
+    source,
+};
 
 /// MLflow's limit for the key of a trace tag.
 const TAG_KEY_BYTES_MAX: usize = 250;
@@ -10,25 +19,25 @@ const TAG_KEY_BYTES_MAX: usize = 250;
 /// Names, identity and destination of a route's traces.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RouteTrace {
-    /// What an incoming `traceparent` means.
+    /// How an incoming `traceparent` is used.
     pub context: TraceContextMode,
-    /// Where in MLflow the traces go; final: the route's, else MLflow's environment variables.
+    /// The MLflow experiment of the traces: the route's, else that of MLflow's environment variables.
     pub experiment: ExperimentRef,
-    /// The trace's name; the route's where the YAML names none.
+    /// The trace's name; the route's if the YAML has none.
     pub name: Arc<str>,
-    /// Where the user's name comes from: the first source that is there. May be empty.
+    /// Where the user's name comes from: the first source with a value. May be empty.
     pub user: Vec<Source>,
-    /// Where the session's name comes from: the first source that is there. May be empty.
+    /// Where the session's name comes from: the first source with a value. May be empty.
     pub session: Vec<Source>,
     /// Searchable tags, by unique key, in the file's order.
     pub tags: Vec<Tag>,
-    /// Immutable metadata, likewise. Costs a call to MLflow per trace.
+    /// Immutable metadata, likewise. Costs one more call to MLflow per trace.
     pub metadata: Vec<Tag>,
-    /// Where the client's own id of the request comes from. Costs a call to MLflow per trace.
+    /// Where the client's own id of the request comes from. Costs one more call to MLflow per trace.
     pub client_request_id: Vec<Source>,
 }
 
-/// What an incoming `traceparent` means for the trace.
+/// How an incoming `traceparent` is used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TraceContextMode {
     /// The exchange is a whole trace of its own; the caller's ids are a link on it.
@@ -37,14 +46,14 @@ pub enum TraceContextMode {
     Join,
 }
 
-/// An experiment of MLflow. Sinks that know none ignore it.
+/// An experiment of MLflow. Other sinks ignore it.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum ExperimentRef {
     /// MLflow's own default experiment, id 0.
     Default,
-    /// By id: what is all digits in the YAML, or `MLFLOW_EXPERIMENT_ID`.
+    /// By id: a number in the YAML, or `MLFLOW_EXPERIMENT_ID`.
     Id(Arc<str>),
-    /// By name; made where it does not exist.
+    /// By name; created if it does not exist.
     Name(Arc<str>),
 }
 
@@ -53,11 +62,11 @@ pub enum ExperimentRef {
 pub struct Tag {
     /// 1..=250 bytes, never beginning with `mlflow.`.
     pub key: Arc<str>,
-    /// Its value; the tag is left out where the source is missing.
+    /// Its value; without one, the tag is left out.
     pub value: Source,
 }
 
-/// The experiment of routes that name none: MLflow's variables, the id before the name.
+/// The experiment of routes without one: that of MLflow's variables, the id before the name.
 pub(crate) fn experiment_from_env(reader: &Reader<'_>) -> ExperimentRef {
     let id = |text: &str| {
         if !is_id(text) {
@@ -65,7 +74,7 @@ pub(crate) fn experiment_from_env(reader: &Reader<'_>) -> ExperimentRef {
         }
         Ok(ExperimentRef::Id(text.into()))
     };
-    let name = |text: &str| check::some_text(text).map(ExperimentRef::Name);
+    let name = |text: &str| check::not_empty(text).map(ExperimentRef::Name);
     reader
         .var("MLFLOW_EXPERIMENT_ID")
         .optional(id)
@@ -79,36 +88,61 @@ pub(crate) fn read(field: &Field<'_>, route: &Arc<str>, experiment: &ExperimentR
         ("own", TraceContextMode::Own),
         ("join", TraceContextMode::Join),
     ];
-    let metadata = tags(&map.field("metadata"));
-    let client_request_id = source::read_list(&map.field("client_request_id"));
-    for (key, is_set) in [
-        ("metadata", !metadata.is_empty()),
-        ("client_request_id", !client_request_id.is_empty()),
-    ] {
-        if is_set {
-            map.field(key).warn(
-                "costs one more call to MLflow per trace: 13 to 34 traces/s instead of some 265",
-            );
-        }
-    }
+    let context = map
+        .key("context", "Whether the exchange is a trace of its own, linked to the caller's (`own`), or continues the caller's trace (`join`).")
+        .or("own", kind::words(&contexts));
+    let own_experiment = map
+        .key("experiment", "MLflow experiment, by name, or by id if it is a number.")
+        .otherwise("`MLFLOW_EXPERIMENT_ID`, then `MLFLOW_EXPERIMENT_NAME`, then MLflow's default experiment")
+        .example("support")
+        .optional(Kind::new(Type::Text, experiment_ref));
+    let name = map
+        .key("name", "Name of the traces.")
+        .otherwise("the route's name")
+        .example("support chat")
+        .optional(kind::text_of(check::name));
     RouteTrace {
-        context: map
-            .field("context")
-            .choice(TraceContextMode::Own, &contexts),
-        experiment: map
-            .field("experiment")
-            .or(experiment.clone(), experiment_ref),
-        name: map.field("name").or(route.clone(), check::name),
-        user: source::read_list(&map.field("user")),
-        session: source::read_list(&map.field("session")),
-        tags: tags(&map.field("tags")),
-        metadata,
-        client_request_id,
+        context,
+        experiment: own_experiment.unwrap_or_else(|| experiment.clone()),
+        name: name.unwrap_or_else(|| route.clone()),
+        user: source::read_list(
+            map.key("user", "Where the user's name comes from; the first source with a value is used.")
+                .example("[{header: x-user-id}, {body: /user}]"),
+        ),
+        session: source::read_list(
+            map.key("session", "Where the session's name comes from; the first source with a value is used.")
+                .example("[{header: x-session-id}]"),
+        ),
+        tags: tags(
+            map.key("tags", "Searchable tags; keys must not begin with `mlflow.`.")
+                .example("{environment: production, tenant: {header: x-tenant}}"),
+        ),
+        metadata: costly(
+            map.key("metadata", "Immutable metadata; keys must not begin with `mlflow.`, and it costs one more call to MLflow per trace.")
+                .example("{release: \"1.4\"}"),
+            tags,
+        ),
+        client_request_id: costly(
+            map.key("client_request_id", "Where the client's own id of the request comes from; it costs one more call to MLflow per trace.")
+                .example("[{header: x-request-id}]"),
+            source::read_list,
+        ),
     }
 }
 
+/// Reads a list for which MLflow needs one more call, and warns if there is one.
+fn costly<'a, T>(key: Key<'a>, read: fn(Key<'a>) -> Vec<T>) -> Vec<T> {
+    let field = key.field();
+    let list = read(key);
+    if !list.is_empty() {
+        field
+            .warn("costs one more call to MLflow per trace: 13 to 34 traces/s instead of some 265");
+    }
+    list
+}
+
 fn experiment_ref(text: &str) -> Result<ExperimentRef, String> {
-    let text = check::some_text(text)?;
+    let text = check::not_empty(text)?;
     Ok(if is_id(&text) {
         ExperimentRef::Id(text)
     } else {
@@ -120,7 +154,8 @@ fn is_id(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit())
 }
 
-fn tags(field: &Field<'_>) -> Vec<Tag> {
+fn tags(key: Key<'_>) -> Vec<Tag> {
+    let field = key.place(Type::Map(Box::new(Type::Source)));
     let tag = |(key, field): (&str, Field<'_>)| {
         let key = tag_key(key).map_err(|message| field.fail(message));
         let value = source::read(&field);
@@ -141,5 +176,5 @@ fn tag_key(text: &str) -> Result<Arc<str>, String> {
             "the key must be at most {TAG_KEY_BYTES_MAX} bytes long"
         ));
     }
-    check::some_text(text)
+    check::not_empty(text)
 }

@@ -2,35 +2,33 @@
 
 use std::{sync::Arc, time::Duration};
 
-use crate::{check, field::Field, units};
-
-/// What rules keep at most where the YAML names no rate.
-const RULES_PER_SECOND: f64 = 10.0;
+use crate::{field::Field, kind, reader};
 
 /// Which of a route's exchanges are kept: the head decision, and rules for the end.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Sampling {
-    /// The share of exchanges kept, 0..=1; final: the route's, else the global one, else
+    /// The share of exchanges kept, 0..=1: the route's, else the global one, else
     /// `MLFLOW_TRACE_SAMPLING_RATIO`, else 1.
     pub ratio: f64,
-    /// What is hashed against the ratio.
+    /// The value that is hashed and compared with the ratio.
     pub by: SampleBy,
-    /// What the sampled flag of an incoming `traceparent` may do.
+    /// How the sampled flag of an incoming `traceparent` is used.
     pub parent: ParentPolicy,
-    /// Exchanges per second that the head decision keeps at most, in this process; more than 0.
+    /// Maximum number of exchanges per second that the head decision keeps, in this process; more
+    /// than 0.
     pub max_per_second: Option<f64>,
-    /// What a day may take, in this process.
+    /// The budget of a day, in this process.
     pub daily: Daily,
-    /// What is kept besides, by how the exchange went.
+    /// Rules that keep more, by how the exchange went.
     pub keep: Keep,
-    /// What is kept besides, by what the response says.
+    /// Rules that keep more, by the content of the response.
     pub keep_content: KeepContent,
 }
 
-/// What the head decision hashes, so that every replica decides alike.
+/// The value that the head decision hashes, so that every replica decides alike.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SampleBy {
-    /// The caller's trace id where it sent one, else the exchange's own.
+    /// The caller's trace id if it sent one, else the exchange's own.
     Trace,
     /// The session's name, so that a conversation is kept whole or not at all; without one, as
     /// [`Self::Trace`].
@@ -39,24 +37,24 @@ pub enum SampleBy {
     User,
 }
 
-/// What the sampled flag of an incoming `traceparent` may do. Without one, the ratio decides.
+/// How the sampled flag of an incoming `traceparent` is used. Without one, the ratio decides.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ParentPolicy {
-    /// Nothing.
+    /// It is ignored.
     Ignore,
     /// It decides, both ways.
     Follow,
-    /// It forbids: what the caller did not sample is not kept, the rest is up to the ratio.
+    /// An exchange that the caller did not sample is not kept; for the others, the ratio decides.
     Cap,
 }
 
-/// A day's budget (UTC) for one process. Sampling is lowered so that it lasts; what rules keep, or a
-/// caller's flag, counts too, and is not lowered.
+/// The budget of a day (UTC) for one process. Sampling is lowered so that the budget lasts. Exchanges
+/// that are kept by rules, or by a caller's flag, count too, but are not reduced.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Daily {
-    /// Traces; at least 1.
+    /// Maximum number of traces; at least 1.
     pub max_traces: Option<u64>,
-    /// Bytes of bodies held; at least 1.
+    /// Maximum number of bytes of captured bodies; at least 1.
     pub max_bytes: Option<u64>,
 }
 
@@ -72,27 +70,21 @@ pub struct Keep {
     pub slower_than: Option<Duration>,
     /// Exchanges whose response body begins later, or not at all within that time.
     pub first_byte_slower_than: Option<Duration>,
-    /// Exchanges of which the request or the response body has more bytes.
+    /// Exchanges with a request or response body of more bytes.
     pub larger_than: Option<u64>,
-    /// Exchanges per second that rules take at most, in this process; more than 0.
+    /// Maximum number of exchanges per second that these rules keep, in this process; more than 0.
     pub max_per_second: f64,
 }
 
+/// The section of a file that leaves it out.
 impl Default for Keep {
     fn default() -> Self {
-        Self {
-            errors: false,
-            client_left: false,
-            slower_than: None,
-            first_byte_slower_than: None,
-            larger_than: None,
-            max_per_second: RULES_PER_SECOND,
-        }
+        reader::absent(keep)
     }
 }
 
 impl Keep {
-    /// Whether there is a rule at all.
+    /// Whether any rule is set.
     pub fn any(&self) -> bool {
         self.errors
             || self.client_left
@@ -102,40 +94,36 @@ impl Keep {
     }
 }
 
-/// Rules that keep an exchange by what its response says. To know, every exchange of the route is
-/// captured and decoded.
+/// Rules that keep an exchange by the content of its response. For them, every exchange of the route
+/// is captured and decoded.
 #[derive(Clone, Debug, PartialEq)]
 pub struct KeepContent {
-    /// Reasons for a model to stop, as it writes them, without repetition.
+    /// Finish reasons as the model reports them, without repetition.
     pub finish_reasons: Vec<Arc<str>>,
-    /// Errors in the response's body, and streams that end without their closing event.
+    /// Errors in the response body, and streams that end without their closing event.
     pub stream_errors: bool,
-    /// A gRPC status other than 0, or none where one is due.
+    /// A gRPC status other than 0, or a missing one.
     pub grpc_errors: bool,
-    /// Exchanges per second that these rules take at most, in this process; more than 0.
+    /// Maximum number of exchanges per second that these rules keep, in this process; more than 0.
     pub max_per_second: f64,
 }
 
+/// The section of a file that leaves it out.
 impl Default for KeepContent {
     fn default() -> Self {
-        Self {
-            finish_reasons: Vec::new(),
-            stream_errors: false,
-            grpc_errors: false,
-            max_per_second: RULES_PER_SECOND,
-        }
+        reader::absent(keep_content)
     }
 }
 
 impl KeepContent {
-    /// Whether there is a rule at all.
+    /// Whether any rule is set.
     pub fn any(&self) -> bool {
         !self.finish_reasons.is_empty() || self.stream_errors || self.grpc_errors
     }
 }
 
 impl Sampling {
-    /// Traces per second at most, of `rps` exchanges per second: as if every one met a rule.
+    /// Maximum number of traces per second at `rps` exchanges per second: as if each met a rule.
     pub(crate) fn traces_per_second(&self, rps: f64) -> f64 {
         let head = (rps * self.ratio).min(self.max_per_second.unwrap_or(f64::INFINITY));
         let rules = |any, rate| if any { rate } else { 0.0 };
@@ -143,10 +131,8 @@ impl Sampling {
         let content = rules(self.keep_content.any(), self.keep_content.max_per_second);
         rps.min(head + end + content)
     }
-}
 
-impl Sampling {
-    /// Traces per day at most, of so many per second with so many bytes of bodies each.
+    /// Maximum number of traces per day at `per_second` traces with `body_bytes` of bodies each.
     pub(crate) fn traces_per_day(&self, per_second: f64, body_bytes: u64) -> f64 {
         let at_most = |budget: Option<u64>, each: u64| match budget {
             Some(budget) if each > 0 => budget as f64 / each as f64,
@@ -170,67 +156,107 @@ pub(crate) fn read(field: &Field<'_>, ratio: f64) -> Sampling {
         ("follow", ParentPolicy::Follow),
         ("cap", ParentPolicy::Cap),
     ];
+    let own_ratio = map
+        .key("ratio", "Share of exchanges that are kept.")
+        .otherwise("`sampling.ratio`")
+        .example("0.1")
+        .optional(kind::ratio());
     Sampling {
-        ratio: map.field("ratio").or(ratio, units::ratio),
-        by: map.field("by").choice(SampleBy::Trace, &by),
-        parent: map.field("parent").choice(ParentPolicy::Ignore, &parent),
-        max_per_second: map.field("max_per_second").optional(units::rate),
-        daily: daily(&map.field("daily")),
-        keep: keep(&map.field("keep")),
-        keep_content: keep_content(&map.field("keep_content")),
+        ratio: own_ratio.unwrap_or(ratio),
+        by: map
+            .key("by", "Value that is hashed and compared with the ratio, so that every replica decides alike; a missing session or user falls back to the trace id.")
+            .or("trace", kind::words(&by)),
+        parent: map
+            .key("parent", "How the sampled flag of an incoming `traceparent` is used: not at all, instead of the ratio (`follow`), or to exclude exchanges (`cap`).")
+            .or("ignore", kind::words(&parent)),
+        max_per_second: map
+            .key("max_per_second", "Maximum number of exchanges per second that the ratio may keep.")
+            .example("5")
+            .optional(kind::rate()),
+        daily: daily(&map.key("daily", "Budget of a day (UTC) for one process, for which sampling is lowered; exchanges kept by rules count too, but are not reduced.").section()),
+        keep: keep(&map.key("keep", "Rules that keep more exchanges, applied when the exchange ends.").section()),
+        keep_content: keep_content(&map.key("keep_content", "Rules that keep more exchanges by their content, for which every exchange of the route is captured and decoded.").section()),
     }
 }
 
 fn daily(field: &Field<'_>) -> Daily {
     let map = field.map();
-    let bytes = |text: &str| units::some_bytes(text).map(|bytes| bytes as u64);
-    let count = |text: &str| units::count(text).map(|count| count as u64);
     Daily {
-        max_traces: map.field("max_traces").optional(count),
-        max_bytes: map.field("max_bytes").optional(bytes),
+        max_traces: map
+            .key("max_traces", "Maximum number of traces per day.")
+            .example("100000")
+            .optional(kind::count().map(|count| count as u64)),
+        max_bytes: map
+            .key("max_bytes", "Maximum size of captured bodies per day.")
+            .example("2GiB")
+            .optional(kind::positive_size().map(|bytes| bytes as u64)),
     }
 }
 
 fn keep(field: &Field<'_>) -> Keep {
     let map = field.map();
-    let default = Keep::default();
-    let bytes = |text: &str| units::bytes(text).map(|bytes| bytes as u64);
     Keep {
-        errors: map.field("errors").or(default.errors, units::boolean),
+        errors: map
+            .key(
+                "errors",
+                "Keep status 5xx, failed connections, exceeded time limits of the upstream, and cut streams; a client that left is not an error.",
+            )
+            .or("false", kind::boolean()),
         client_left: map
-            .field("client_left")
-            .or(default.client_left, units::boolean),
-        slower_than: map.field("slower_than").optional(units::duration),
+            .key("client_left", "Keep exchanges whose client left before the answer was whole.")
+            .or("false", kind::boolean()),
+        slower_than: map
+            .key("slower_than", "Keep exchanges that take longer.")
+            .example("5s")
+            .optional(kind::duration()),
         first_byte_slower_than: map
-            .field("first_byte_slower_than")
-            .optional(units::duration),
-        larger_than: map.field("larger_than").optional(bytes),
+            .key(
+                "first_byte_slower_than",
+                "Keep exchanges whose response body begins later.",
+            )
+            .example("2s")
+            .optional(kind::duration()),
+        larger_than: map
+            .key(
+                "larger_than",
+                "Keep exchanges with a larger request or response body.",
+            )
+            .example("1MiB")
+            .optional(kind::size().map(|bytes| bytes as u64)),
         max_per_second: map
-            .field("max_per_second")
-            .or(default.max_per_second, units::rate),
+            .key(
+                "max_per_second",
+                "Maximum number of exchanges per second that these rules keep.",
+            )
+            .or("10", kind::rate()),
     }
 }
 
 fn keep_content(field: &Field<'_>) -> KeepContent {
     let map = field.map();
-    let default = KeepContent::default();
-    let reasons = map.field("finish_reasons").items();
-    let mut finish_reasons: Vec<_> = reasons
-        .iter()
-        .filter_map(|reason| reason.required(check::some_text))
-        .collect();
+    let mut finish_reasons = map
+        .key(
+            "finish_reasons",
+            "Keep answers that ended for one of these reasons, as the model reports them.",
+        )
+        .example("[length, content_filter]")
+        .list(kind::text());
     finish_reasons.sort();
     finish_reasons.dedup();
     let keep = KeepContent {
         finish_reasons,
-        stream_errors: map.field("stream_errors").or(false, units::boolean),
-        grpc_errors: map.field("grpc_errors").or(false, units::boolean),
+        stream_errors: map
+            .key("stream_errors", "Keep responses with an error in their body, and streams without their closing event.")
+            .or("false", kind::boolean()),
+        grpc_errors: map
+            .key("grpc_errors", "Keep responses with a gRPC status other than 0, or without one.")
+            .or("false", kind::boolean()),
         max_per_second: map
-            .field("max_per_second")
-            .or(default.max_per_second, units::rate),
+            .key("max_per_second", "Maximum number of exchanges per second that these rules keep.")
+            .or("10", kind::rate()),
     };
     if keep.any() {
-        // As measured: about 1 ms per MB, and no less than 5 us.
+        // Measured: about 1 ms per MB, and no less than 5 us.
         field.warn(
             "every exchange of the route is captured, queued and decoded before it is decided: \
              about 1 ms of background CPU per MB of bodies, and a place in `export.queue`",

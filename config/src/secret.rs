@@ -1,9 +1,9 @@
-//! A string that never shows itself in a log, an error or an admin page.
+//! A string that is never shown in a log, an error or an admin page.
 
 use std::{fmt, sync::Arc};
 
-/// A credential. `Debug` prints `[redacted]`, there is no `Display`, and the content comes out
-/// only by name.
+/// A credential. `Debug` prints `[redacted]`, there is no `Display`, and the content is returned only
+/// by [`Self::expose`].
 #[derive(Clone, PartialEq, Eq)]
 pub struct Secret(Arc<str>);
 

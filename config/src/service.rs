@@ -1,20 +1,20 @@
 //! `telemetry`, `admin` and `log`: offpath's own addresses and its own log.
 
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::SocketAddr;
 
-use crate::{address::Addresses, field::Field, units};
+use crate::{address::Addresses, field::Field, kind};
 
-/// `/healthz`, `/readyz` and `/metrics`: read only, safe to bind to the pod.
+/// `/healthz`, `/readyz` and `/metrics`: read only, safe to expose to the pod.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Telemetry {
-    /// Where it is bound; the port is never 0.
+    /// The address to bind; the port is never 0.
     pub address: SocketAddr,
 }
 
-/// Page, status and reload, for the operator alone.
+/// `/status`, for the operator alone.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Admin {
-    /// Where it is bound; the port is never 0.
+    /// The address to bind; the port is never 0.
     pub address: SocketAddr,
 }
 
@@ -23,7 +23,7 @@ pub struct Admin {
 pub struct Log {
     /// The least severe events that are written.
     pub level: LogLevel,
-    /// How they are written.
+    /// The format of a line.
     pub format: LogFormat,
 }
 
@@ -32,7 +32,7 @@ pub struct Log {
 pub enum LogLevel {
     /// Data was lost, or a human is needed.
     Error,
-    /// Something is wrong that offpath can go on with.
+    /// Something is wrong, but offpath can go on.
     Warn,
     /// Changes of state.
     Info,
@@ -42,7 +42,7 @@ pub enum LogLevel {
     Trace,
 }
 
-/// The shape of a log line.
+/// The format of a log line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LogFormat {
     /// For people.
@@ -52,14 +52,16 @@ pub enum LogFormat {
 }
 
 pub(crate) fn telemetry(field: &Field<'_>, addresses: &mut Addresses) -> Telemetry {
+    let about = "Address and port that `/healthz`, `/readyz` and `/metrics` are served on.";
     Telemetry {
-        address: address(field, 9902, addresses),
+        address: address(field, about, "127.0.0.1:9902", addresses),
     }
 }
 
 pub(crate) fn admin(field: &Field<'_>, addresses: &mut Addresses) -> Admin {
+    let about = "Address and port that `/status` is served on.";
     Admin {
-        address: address(field, 9901, addresses),
+        address: address(field, about, "127.0.0.1:9901", addresses),
     }
 }
 
@@ -74,15 +76,24 @@ pub(crate) fn log(field: &Field<'_>) -> Log {
     ];
     let formats = [("text", LogFormat::Text), ("json", LogFormat::Json)];
     Log {
-        level: map.field("level").choice(LogLevel::Info, &levels),
-        format: map.field("format").choice(LogFormat::Text, &formats),
+        level: map
+            .key("level", "The least severe events that are written.")
+            .or("info", kind::words(&levels)),
+        format: map
+            .key("format", "Format of a line.")
+            .or("text", kind::words(&formats)),
     }
 }
 
-fn address(field: &Field<'_>, port: u16, addresses: &mut Addresses) -> SocketAddr {
-    let default = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
-    let field = field.map().field("address");
-    let address = field.or(default, units::address);
+fn address(
+    field: &Field<'_>,
+    about: &'static str,
+    default: &'static str,
+    addresses: &mut Addresses,
+) -> SocketAddr {
+    let key = field.map().key("address", about);
+    let field = key.field();
+    let address = key.or(default, kind::address());
     addresses.claim(&field, address);
     address
 }

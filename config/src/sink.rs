@@ -1,52 +1,58 @@
-//! `export.sinks`: where traces go.
+//! `export.sinks`: where traces are sent.
 
-use std::{path::PathBuf, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
-use crate::{Secret, check, endpoint, field::Field, map::Map, pem, units};
+use http::{HeaderName, HeaderValue};
 
-const TRACKING_URI: &str = "http://127.0.0.1:5000";
+use crate::{
+    Secret, check,
+    field::Field,
+    kind::{self, Type},
+    map::Map,
+    pem::{self, Certificates},
+};
+
 const DEFAULT_NAME: &str = "mlflow";
-const TIMEOUT: Duration = Duration::from_secs(30);
 
 /// A named destination of traces.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Sink {
-    /// Unique; what routes name, and the `sink` label of metrics.
+    /// Unique; the name in `routes[].sinks`, and the `sink` label of metrics.
     pub name: Arc<str>,
-    /// What it speaks.
+    /// The protocol and its settings.
     pub kind: SinkKind,
 }
 
-/// What a sink speaks (`type` in the YAML).
+/// The protocol of a sink (`type` in the YAML).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum SinkKind {
-    /// OTLP/HTTP into an MLflow tracking server, with its experiments and tags.
+    /// OTLP/HTTP to an MLflow tracking server, with its experiments and tags.
     Mlflow(MlflowSink),
-    /// OTLP/HTTP into any backend.
+    /// OTLP/HTTP to any backend.
     Otlp(OtlpSink),
 }
 
 /// An MLflow tracking server.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MlflowSink {
-    /// `http://` or `https://`, host, and a path where the server has one; without a trailing
-    /// slash, query or credentials.
+    /// `http://` or `https://`, host, and a path if the server has one; without a trailing slash,
+    /// query or credentials.
     pub tracking_uri: String,
-    /// How offpath shows who it is.
+    /// How offpath authenticates.
     pub auth: MlflowAuth,
     /// Sent with every request.
     pub headers: Vec<SinkHeader>,
-    /// PEM certificates to trust instead of the system's; parsed.
-    pub ca: Option<PathBuf>,
-    /// The whole of one request, answer included.
+    /// The certificates to trust instead of the system's.
+    pub ca: Option<Certificates>,
+    /// Time limit of one request, response included.
     pub timeout: Duration,
 }
 
-/// Credentials of an MLflow sink. Where the YAML names none, MLflow's environment variables
-/// decide, and there name and password win over the token, as in MLflow's own client.
+/// Credentials of an MLflow sink. If the YAML has none, MLflow's environment variables are used;
+/// among those, name and password take precedence over the token, as in MLflow's own client.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum MlflowAuth {
-    /// None.
+    /// No credentials.
     None,
     /// `authorization: Bearer`.
     Token(Secret),
@@ -66,30 +72,30 @@ pub struct OtlpSink {
     pub endpoint: String,
     /// Sent with every request.
     pub headers: Vec<SinkHeader>,
-    /// How bodies are sent.
+    /// How bodies are compressed.
     pub compression: Compression,
-    /// PEM certificates to trust instead of the system's; parsed.
-    pub ca: Option<PathBuf>,
-    /// The whole of one request, answer included.
+    /// The certificates to trust instead of the system's.
+    pub ca: Option<Certificates>,
+    /// Time limit of one request, response included.
     pub timeout: Duration,
 }
 
-/// Content encoding of the bodies that a sink is sent.
+/// Content encoding of request bodies to a sink.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Compression {
     /// `gzip`.
     Gzip,
-    /// As they are.
+    /// Not compressed.
     None,
 }
 
 /// A header for a sink. Its value may be a credential.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SinkHeader {
-    /// A valid header name in lower case.
-    pub name: Arc<str>,
-    /// A valid header value.
-    pub value: Secret,
+    /// The header's name.
+    pub name: HeaderName,
+    /// The header's value, marked sensitive: its `Debug` does not show it.
+    pub value: HeaderValue,
 }
 
 pub(crate) fn read(field: &Field<'_>) -> Vec<Sink> {
@@ -109,7 +115,7 @@ pub(crate) fn read(field: &Field<'_>) -> Vec<Sink> {
         .collect()
 }
 
-/// The names of all sinks, those included that have faults.
+/// The names of all sinks, including those with faults.
 pub(crate) fn names<'a>(field: &Field<'a>) -> Vec<&'a str> {
     if field.is_set() {
         field.keys()
@@ -119,56 +125,82 @@ pub(crate) fn names<'a>(field: &Field<'a>) -> Vec<&'a str> {
 }
 
 #[derive(Clone, Copy)]
-enum Type {
+enum Protocol {
     Mlflow,
     Otlp,
 }
 
+const PROTOCOLS: [(&str, Protocol); 2] = [("mlflow", Protocol::Mlflow), ("otlp", Protocol::Otlp)];
+
 fn sink(key: &str, field: &Field<'_>) -> Option<Sink> {
+    if field.is_anything() {
+        describe(field);
+        return None;
+    }
     let map = field.map();
     let name = check::name(key).map_err(|message| field.fail(message));
-    let kind = map.field("type").required(|text| match text {
-        "mlflow" => Ok(Type::Mlflow),
-        "otlp" => Ok(Type::Otlp),
-        _ => Err(format!("`{text}` is not one of `mlflow`, `otlp`")),
-    });
-    let Some(kind) = kind else {
+    let Some(protocol) = protocol(&map, &PROTOCOLS) else {
         map.excuse_unknown_keys();
         return None;
     };
-    let kind = match kind {
-        Type::Mlflow => SinkKind::Mlflow(mlflow(&map)),
-        Type::Otlp => SinkKind::Otlp(otlp(&map)?),
-    };
     Some(Sink {
+        kind: settings(protocol, &map)?,
         name: name.ok()?,
-        kind,
     })
 }
 
+/// Each protocol has keys of its own, described below a path of its own.
+fn describe(field: &Field<'_>) {
+    for option in PROTOCOLS {
+        let path = format!("{}({})", field.path(), option.0);
+        let map = field.clone().described_as(&path).map();
+        protocol(&map, &[option]);
+        settings(option.1, &map);
+    }
+}
+
+fn protocol(map: &Map<'_>, options: &[(&'static str, Protocol)]) -> Option<Protocol> {
+    map.key(
+        "type",
+        "Protocol: an MLflow tracking server (`mlflow`), or any OTLP/HTTP backend (`otlp`).",
+    )
+    .example(options.first().map_or("", |(name, _)| *name))
+    .required(kind::words(options))
+}
+
+fn settings(protocol: Protocol, map: &Map<'_>) -> Option<SinkKind> {
+    match protocol {
+        Protocol::Mlflow => Some(SinkKind::Mlflow(mlflow(map))),
+        Protocol::Otlp => otlp(map).map(SinkKind::Otlp),
+    }
+}
+
 fn mlflow(map: &Map<'_>) -> MlflowSink {
-    let tracking_uri = map
-        .field("tracking_uri")
-        .or_var("MLFLOW_TRACKING_URI")
-        .or(TRACKING_URI.to_owned(), endpoint::sink_url);
     MlflowSink {
-        tracking_uri,
+        tracking_uri: map
+            .key("tracking_uri", "URL of the tracking server.")
+            .var("MLFLOW_TRACKING_URI")
+            .or("http://127.0.0.1:5000", kind::sink_url()),
         auth: auth(map),
-        headers: headers(&map.field("headers")),
-        ca: pem::authorities(&map.field("ca")),
-        timeout: map.field("timeout").or(TIMEOUT, units::some_duration),
+        headers: headers(map),
+        ca: ca(map),
+        timeout: timeout(map),
     }
 }
 
 fn otlp(map: &Map<'_>) -> Option<OtlpSink> {
-    let endpoint = map.field("endpoint").required(endpoint::sink_url);
+    let endpoint = map
+        .key(
+            "endpoint",
+            "Full URL that traces are posted to, path included.",
+        )
+        .example("http://127.0.0.1:4318/v1/traces")
+        .required(kind::sink_url());
     let compressions = [("gzip", Compression::Gzip), ("none", Compression::None)];
     let compression = map
-        .field("compression")
-        .choice(Compression::Gzip, &compressions);
-    let headers = headers(&map.field("headers"));
-    let ca = pem::authorities(&map.field("ca"));
-    let timeout = map.field("timeout").or(TIMEOUT, units::some_duration);
+        .key("compression", "Content encoding of the request bodies.")
+        .or("gzip", kind::words(&compressions));
+    let (headers, ca, timeout) = (headers(map), ca(map), timeout(map));
     Some(OtlpSink {
         endpoint: endpoint?,
         headers,
@@ -178,10 +210,18 @@ fn otlp(map: &Map<'_>) -> Option<OtlpSink> {
     })
 }
 
-fn headers(field: &Field<'_>) -> Vec<SinkHeader> {
+fn headers(map: &Map<'_>) -> Vec<SinkHeader> {
+    let field = map
+        .key("headers", "Headers that are sent with every request.")
+        .example("{x-team: ml}")
+        .place(Type::Map(Box::new(Type::Text)));
     let header = |(key, field): (&str, Field<'_>)| {
         let name = check::header_name(key).map_err(|message| field.fail(message));
-        let value = field.required(secret);
+        let value = field.required(|text| {
+            let mut value = check::header_value(text)?;
+            value.set_sensitive(true);
+            Ok(value)
+        });
         Some(SinkHeader {
             name: name.ok()?,
             value: value?,
@@ -190,16 +230,47 @@ fn headers(field: &Field<'_>) -> Vec<SinkHeader> {
     field.entries().into_iter().filter_map(header).collect()
 }
 
-/// The YAML's credentials, or where it names none the environment's.
+fn ca(map: &Map<'_>) -> Option<Certificates> {
+    let field = map
+        .key(
+            "ca",
+            "PEM file with the certificates to trust instead of the system's.",
+        )
+        .example("ca.pem")
+        .place(Type::File);
+    pem::authorities(&field)
+}
+
+fn timeout(map: &Map<'_>) -> Duration {
+    map.key("timeout", "Time limit of one request, response included.")
+        .or("30s", kind::positive_duration())
+}
+
+/// The YAML's credentials, or the environment's if the YAML has none.
 fn auth(map: &Map<'_>) -> MlflowAuth {
-    let (token, username, password) = (
-        map.field("token"),
-        map.field("username"),
-        map.field("password"),
-    );
+    let token = map
+        .key("token", "Bearer token.")
+        .otherwise("`MLFLOW_TRACKING_TOKEN`")
+        .example("\"${env:TOKEN}\"")
+        .place(Type::Text);
+    let username = map
+        .key(
+            "username",
+            "User name for basic authentication, instead of a token.",
+        )
+        .otherwise("`MLFLOW_TRACKING_USERNAME`")
+        .example("offpath")
+        .alternative()
+        .place(Type::Text);
+    let password = map
+        .key("password", "Password for basic authentication.")
+        .otherwise("`MLFLOW_TRACKING_PASSWORD`")
+        .example("\"${env:PASSWORD}\"")
+        .alternative()
+        .place(Type::Text);
     let named = username.is_set() || password.is_set();
     if token.is_set() && named {
-        token.fail("is set, and `username` or `password` too: one of the two");
+        token.fail("is set together with `username` or `password`: use one of the two");
     }
     if token.is_set() || named {
         return credentials(&token, &username, &password, named);
@@ -209,7 +280,7 @@ fn auth(map: &Map<'_>) -> MlflowAuth {
     let username = reader.var("MLFLOW_TRACKING_USERNAME");
     let password = reader.var("MLFLOW_TRACKING_PASSWORD");
     let whole = username.is_set() && password.is_set();
-    // Half a pair is a fault, unless the token makes it superfluous.
+    // Half a pair is a fault, unless there is a token.
     let half = (username.is_set() || password.is_set()) && !token.is_set();
     credentials(&token, &username, &password, whole || half)
 }
@@ -233,7 +304,7 @@ fn credentials(
         .map_or(MlflowAuth::None, MlflowAuth::Token)
 }
 
-/// RFC 7617, 2: a name with a colon could not be told from the password.
+/// RFC 7617, section 2: the first colon ends the name.
 fn user_name(text: &str) -> Result<String, String> {
     if text.is_empty() || text.contains(':') || text.chars().any(char::is_control) {
         return Err("must be a name, without a colon or control characters".to_owned());
@@ -242,5 +313,5 @@ fn user_name(text: &str) -> Result<String, String> {
 }
 
 fn secret(text: &str) -> Result<Secret, String> {
-    check::header_value(text).map(Secret::new)
+    check::header_value(text).map(|_| Secret::new(text))
 }

@@ -2,33 +2,27 @@
 
 use std::sync::Arc;
 
-use crate::{check, field::Field, units};
+use offpath_trace::Source;
 
-/// Segments of a path that can be named.
+use crate::{
+    check,
+    field::Field,
+    key::Key,
+    kind::{self, Kind, Type},
+};
+
+/// The last segment of a path that can be named.
 const SEGMENTS_MAX: usize = 64;
 
-/// Steps of a pointer; each is a walk over a level of the body.
+/// Maximum number of steps of a pointer; each walks over a level of the body.
 const POINTER_STEPS_MAX: usize = 16;
 
-/// Where a value on the trace comes from.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Source {
-    /// The same for every exchange.
-    Constant(Arc<str>),
-    /// The request header of this valid name, in lower case.
-    Header(Arc<str>),
-    /// The first parameter of this name in the request's query, percent escapes undone.
-    Query(Arc<str>),
-    /// This segment of the request's path as the client sent it, counted from 1, percent escapes
-    /// undone: of `/tenants/acme/chat`, the second is `acme`.
-    Path(usize),
-    /// A string, number or truth value in a JSON request body, by the steps of an RFC 6901
-    /// pointer, escapes undone; at least one step. Read after the exchange, off the request path.
-    Body(Arc<[Arc<str>]>),
-}
+/// The path that the keys of a source are described under, wherever a source may be.
+pub(crate) const DESCRIBED_AS: &str = "(source)";
 
 /// A list of sources; a single value in it is a constant.
-pub(crate) fn read_list(field: &Field<'_>) -> Vec<Source> {
+pub(crate) fn read_list(key: Key<'_>) -> Vec<Source> {
+    let field = key.place(Type::List(Box::new(Type::Source)));
     field.items().iter().filter_map(read).collect()
 }
 
@@ -36,31 +30,37 @@ pub(crate) fn read_list(field: &Field<'_>) -> Vec<Source> {
 /// constant.
 pub(crate) fn read(field: &Field<'_>) -> Option<Source> {
     if !field.is_map() {
-        return field.required(check::some_text).map(Source::Constant);
+        return field.required(check::not_empty).map(Source::Constant);
     }
-    let map = field.map();
-    let fields = ["header", "query", "path", "body"].map(|key| map.field(key));
-    let given = fields.iter().filter(|field| field.is_set()).count();
+    let map = field.clone().described_as(DESCRIBED_AS).map();
+    let keys = [
+        map.key("header", "The first value of this request header.").example("x-user-id"),
+        map.key("query", "The first parameter of this name in the request's query, percent-decoded.").example("session").alternative(),
+        map.key("path", "The segment at this position, counted from 1, of the path as the client sent it, percent-decoded: of `/tenants/acme/chat`, `2` is `acme`.").example("2").alternative(),
+        map.key("body", "The string, number or boolean at this JSON pointer (RFC 6901) in the request body; it is read after the exchange, so it cannot decide sampling.").example("/user").alternative(),
+    ];
+    let given = keys.iter().filter(|key| key.field().is_set()).count();
     if given != 1 {
         field.fail("must name one of `header`, `query`, `path`, `body`");
+    }
+    let [header, query, path, body] = keys;
+    let header = header.optional(kind::text_of(check::header_name));
+    let query = query.optional(kind::text());
+    let path = path.optional(kind::integer(1, SEGMENTS_MAX));
+    let body = body.optional(Kind::new(Type::Text, pointer));
+    if given != 1 {
         return None;
     }
-    let [header, query, path, body] = &fields;
     header
-        .optional(check::header_name)
         .map(Source::Header)
-        .or_else(|| query.optional(check::some_text).map(Source::Query))
-        .or_else(|| path.optional(segment).map(Source::Path))
-        .or_else(|| body.optional(pointer).map(Source::Body))
+        .or_else(|| query.map(Source::Query))
+        .or_else(|| path.map(Source::Path))
+        .or_else(|| body.map(Source::Body))
 }
 
-fn segment(text: &str) -> Result<usize, String> {
-    units::whole(text, 1, SEGMENTS_MAX)
-}
-
-/// RFC 6901, section 3. The empty pointer is the whole body, which is no value.
+/// RFC 6901, section 3. The empty pointer, which is the whole body, is not accepted.
 fn pointer(text: &str) -> Result<Arc<[Arc<str>]>, String> {
-    let wrong = || format!("`{text}` is not a JSON pointer (RFC 6901), as `/user/id`");
+    let wrong = || format!("`{text}` is not a JSON pointer (RFC 6901, for example `/user/id`)");
     let steps = text.strip_prefix('/').ok_or_else(wrong)?;
     let steps: Vec<_> = steps.split('/').map(step).collect();
     if steps.len() > POINTER_STEPS_MAX {
@@ -69,7 +69,7 @@ fn pointer(text: &str) -> Result<Arc<[Arc<str>]>, String> {
     steps.into_iter().collect::<Option<_>>().ok_or_else(wrong)
 }
 
-/// `~1` is a slash and `~0` a tilde; any other tilde is a fault.
+/// Decodes `~1` to a slash and `~0` to a tilde; any other tilde is a fault.
 fn step(text: &str) -> Option<Arc<str>> {
     let mut parts = text.split('~');
     let mut plain = parts.next()?.to_owned();

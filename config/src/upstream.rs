@@ -1,33 +1,39 @@
-//! `upstreams`: the model endpoints behind offpath, and how they are spoken to.
+//! `upstreams`: the model endpoints behind offpath, and how offpath connects to them.
 
-use std::{path::PathBuf, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
-use crate::{Endpoint, Scheme, check, endpoint, field::Field, pem, units};
+use crate::{
+    Endpoint, Scheme, check, endpoint,
+    field::Field,
+    kind::{self, Type},
+    pem::{self, Certificates, Identity},
+    units,
+};
 
-/// A model endpoint with one address or several.
+/// A model service with one endpoint or several.
 #[derive(Clone, Debug)]
 pub struct Upstream {
-    /// Unique; what routes name.
+    /// Unique; the name in `routes[].upstream`.
     pub name: Arc<str>,
-    /// At least one; several are taken in turn.
+    /// At least one; several are used in turn.
     pub endpoints: Vec<Endpoint>,
     /// The `Host` header sent.
     pub host: HostHeader,
-    /// What becomes of the request path.
+    /// How the request path is rewritten.
     pub path: PathRewrite,
-    /// The version spoken.
+    /// The HTTP version.
     pub http: UpstreamHttp,
     /// For `https://` endpoints; all `None` otherwise.
     pub tls: UpstreamTls,
     /// How long offpath waits.
     pub timeouts: Timeouts,
-    /// Whether a request goes out again when a reused connection died before any response byte.
+    /// Whether a request is sent again when a reused connection breaks before any response byte.
     pub retry_stale_connection: bool,
 }
 
 impl Upstream {
     /// The name that the endpoint's certificate must have, and that SNI carries. Never empty,
-    /// because pingora takes an empty one for "do not verify".
+    /// because pingora does not verify a certificate against an empty one.
     pub fn sni<'a>(&'a self, endpoint: &'a Endpoint) -> &'a str {
         self.tls.sni.as_deref().unwrap_or(&endpoint.host)
     }
@@ -47,13 +53,13 @@ pub enum HostHeader {
 /// Rewriting of the request path: first strip, then add. The query stays.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PathRewrite {
-    /// Taken off where the path begins with it; empty or beginning with `/`.
+    /// Removed from a path that begins with it, by whole segments; empty or beginning with `/`.
     pub strip_prefix: String,
-    /// Put in front; empty or beginning with `/`.
+    /// Put before the path; empty or beginning with `/`.
     pub add_prefix: String,
 }
 
-/// The HTTP version spoken to an upstream.
+/// The HTTP version of requests to an upstream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum UpstreamHttp {
     /// By ALPN on `https://`, HTTP/1.1 on `http://`.
@@ -64,36 +70,28 @@ pub enum UpstreamHttp {
     Http2,
 }
 
-/// TLS towards an upstream. The certificate is always verified.
+/// TLS towards an upstream. Its certificate is always verified.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct UpstreamTls {
-    /// PEM certificates to trust instead of the system's; parsed.
-    pub ca: Option<PathBuf>,
-    /// The server name, in place of the endpoint's; always there where an endpoint is an IP address.
+    /// The certificates to trust instead of the system's.
+    pub ca: Option<Certificates>,
+    /// The server name, instead of the endpoint's; always set if an endpoint is an IP address.
     pub sni: Option<Arc<str>>,
-    /// What offpath shows when the upstream asks who it is.
-    pub client: Option<ClientIdentity>,
+    /// The certificate that offpath presents when the upstream requests one (`client_cert`,
+    /// `client_key`).
+    pub client: Option<Identity>,
 }
 
-/// A client certificate and its key: read, parsed, and fitting each other.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ClientIdentity {
-    /// PEM certificate chain, leaf first (`client_cert`).
-    pub cert: PathBuf,
-    /// PEM private key of the leaf (`client_key`).
-    pub key: PathBuf,
-}
-
-/// How long offpath waits for an upstream; none is zero.
+/// How long offpath waits for an upstream; each is more than zero.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Timeouts {
-    /// TCP and TLS until connected.
+    /// Until a TCP and TLS connection is made.
     pub connect: Duration,
-    /// The longest silence of the upstream, before the first byte too.
+    /// Maximum silence of the upstream, also before the first byte.
     pub read: Duration,
-    /// The longest time in which the upstream takes no byte.
+    /// Maximum time in which the upstream accepts no byte.
     pub write: Duration,
-    /// How long an idle connection is kept for reuse; shorter than the upstream's own patience.
+    /// How long an idle connection is kept for reuse; must be shorter than the upstream's own limit.
     pub keepalive_idle: Duration,
 }
 
@@ -111,21 +109,32 @@ pub(crate) fn read(field: &Field<'_>) -> Vec<Upstream> {
 fn upstream(key: &str, field: &Field<'_>) -> Option<Upstream> {
     let map = field.map();
     let name = check::name(key).map_err(|message| field.fail(message));
-    let endpoints = endpoints(&map.field("endpoints"));
-    let http = [
+    let endpoints = endpoints(
+        &map.key("endpoints", "URLs of the endpoints, without a path; several are used in turn, and failing ones are skipped for a while.")
+            .example("[https://llm.internal:8443]")
+            .required_place(Type::List(Box::new(Type::Url))),
+    );
+    let versions = [
         ("auto", UpstreamHttp::Auto),
         ("1", UpstreamHttp::Http1),
         ("2", UpstreamHttp::Http2),
     ];
-    let tls_field = map.field("tls");
-    let tls = tls(&tls_field, &endpoints);
     Some(Upstream {
-        host: map.field("host").or(HostHeader::Preserve, host),
-        path: path(&map.field("path")),
-        http: map.field("http").choice(UpstreamHttp::Auto, &http),
-        tls,
-        timeouts: timeouts(&map.field("timeouts")),
-        retry_stale_connection: map.field("retry_stale_connection").or(true, units::boolean),
+        host: map
+            .key("host", "`Host` header that the upstream receives: the client's (`preserve`), the endpoint's (`upstream`), or a name.")
+            .or("preserve", kind::text_of(host)),
+        path: path(&map.key("path", "Rewriting of the request path: first strip, then add.").section()),
+        http: map
+            .key("http", "HTTP version: by ALPN and else 1.1 (`auto`), 1.1, or 2 (h2c on `http://`, for gRPC).")
+            .or("auto", kind::words(&versions)),
+        tls: tls(
+            &map.key("tls", "TLS for `https://` endpoints; certificates are always verified.").section(),
+            &endpoints,
+        ),
+        timeouts: timeouts(&map.key("timeouts", "How long offpath waits; each is more than 0.").section()),
+        retry_stale_connection: map
+            .key("retry_stale_connection", "Whether a request is sent again when a reused connection breaks before any response byte.")
+            .or("true", kind::boolean()),
         endpoints,
         name: name.ok()?,
     })
@@ -169,23 +178,51 @@ fn host(text: &str) -> Result<HostHeader, String> {
 
 fn path(field: &Field<'_>) -> PathRewrite {
     let map = field.map();
-    let prefix = |key| map.field(key).or(String::new(), check::path_prefix);
     PathRewrite {
-        strip_prefix: prefix("strip_prefix"),
-        add_prefix: prefix("add_prefix"),
+        strip_prefix: map
+            .key(
+                "strip_prefix",
+                "Removed from a path that begins with it, by whole segments.",
+            )
+            .example("/llm")
+            .or("", kind::prefix()),
+        add_prefix: map
+            .key("add_prefix", "Put before the path.")
+            .example("/v1")
+            .or("", kind::prefix()),
     }
 }
 
 fn tls(field: &Field<'_>, endpoints: &[Endpoint]) -> UpstreamTls {
     let map = field.map();
-    let ca = pem::authorities(&map.field("ca"));
-    let sni_field = map.field("sni");
-    let sni = sni_field.optional(check::dns_name);
-    let (cert, key) = (map.field("client_cert"), map.field("client_key"));
+    let file = |name, about, example| map.key(name, about).example(example).place(Type::File);
+    let ca = pem::authorities(&file(
+        "ca",
+        "PEM file with the certificates to trust instead of the system's.",
+        "ca.pem",
+    ));
+    let sni_key = map
+        .key(
+            "sni",
+            "Server name to send and to verify; required if an endpoint is an IP address.",
+        )
+        .otherwise("the endpoint's host")
+        .example("llm.internal");
+    let sni_field = sni_key.field();
+    let sni = sni_key.optional(kind::text_of(check::dns_name));
+    let cert = file(
+        "client_cert",
+        "PEM file with the certificate chain that offpath presents.",
+        "client.pem",
+    );
+    let key = file(
+        "client_key",
+        "PEM file with the private key of that certificate.",
+        "client.key",
+    );
     let client = (cert.is_set() || key.is_set())
         .then(|| pem::identity(&cert, &key))
-        .flatten()
-        .map(|(cert, key)| ClientIdentity { cert, key });
+        .flatten();
     for endpoint in endpoints {
         let url = &endpoint.original;
         match endpoint.scheme {
@@ -205,14 +242,18 @@ fn tls(field: &Field<'_>, endpoints: &[Endpoint]) -> UpstreamTls {
 
 fn timeouts(field: &Field<'_>) -> Timeouts {
     let map = field.map();
-    let seconds = |key, default| {
-        map.field(key)
-            .or(Duration::from_secs(default), units::some_duration)
-    };
     Timeouts {
-        connect: seconds("connect", 1),
-        read: seconds("read", 300),
-        write: seconds("write", 30),
-        keepalive_idle: seconds("keepalive_idle", 4),
+        connect: map
+            .key("connect", "Until a TCP and TLS connection is made.")
+            .or("1s", kind::positive_duration()),
+        read: map
+            .key("read", "Maximum silence of the upstream, also before the first byte.")
+            .or("300s", kind::positive_duration()),
+        write: map
+            .key("write", "Maximum time in which the upstream accepts no byte.")
+            .or("30s", kind::positive_duration()),
+        keepalive_idle: map
+            .key("keepalive_idle", "How long an idle connection is kept for reuse; must be shorter than the upstream's own limit.")
+            .or("4s", kind::positive_duration()),
     }
 }

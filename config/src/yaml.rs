@@ -1,4 +1,4 @@
-//! One YAML document as a tree of nodes that know their line.
+//! One YAML document as a tree of nodes with their lines.
 //!
 //! Scalars keep their text as written, so that a tag `1.10` stays `1.10` and an experiment `007`
 //! stays `007`; repeated keys are kept, so that each can be reported. Depth and number of nodes
@@ -11,7 +11,7 @@ use saphyr_parser::{Event, Parser, ScalarStyle};
 const DEPTH_MAX: usize = 32;
 const NODES_MAX: usize = 100_000;
 
-/// A value and where it begins.
+/// A value and the line it begins in.
 #[derive(Clone, Debug)]
 pub(crate) struct Node {
     /// From 1.
@@ -35,7 +35,7 @@ pub(crate) struct Entry {
     pub(crate) node: Node,
 }
 
-/// Why a text is not one YAML document, and the line where it stops being one.
+/// The reason why a text is not one YAML document, and the line of the fault.
 #[derive(Debug)]
 pub(crate) struct YamlError {
     pub(crate) line: usize,
@@ -58,7 +58,7 @@ pub(crate) fn parse(text: &str) -> Result<Node, YamlError> {
         let (event, span) = event.map_err(|error| {
             YamlError::new(
                 error.marker().line().max(1),
-                format!("is not YAML: {}", error.info()),
+                format!("is not valid YAML: {}", error.info()),
             )
         })?;
         tree.event(event, span.start.line())?;
@@ -78,11 +78,11 @@ struct Tree {
     documents: usize,
 }
 
-/// A collection whose end has not come yet.
+/// A collection that has not ended yet.
 struct Open {
     node: Node,
     anchor: usize,
-    /// The key whose value is awaited.
+    /// The key whose value comes next.
     key: Option<(String, usize)>,
 }
 
@@ -92,7 +92,7 @@ impl Tree {
             Event::DocumentStart(_) => {
                 self.documents += 1;
                 if self.documents > 1 {
-                    return Err(YamlError::new(line, "must hold one YAML document"));
+                    return Err(YamlError::new(line, "must contain one YAML document"));
                 }
                 Ok(())
             }
@@ -123,7 +123,7 @@ impl Tree {
                     .anchors
                     .get(&anchor)
                     .cloned()
-                    .ok_or_else(|| YamlError::new(line, "an anchor cannot hold itself"))?;
+                    .ok_or_else(|| YamlError::new(line, "an anchor cannot contain itself"))?;
                 node.line = line;
                 self.count(size(&node), line)?;
                 self.place(node, 0)
@@ -145,7 +145,7 @@ impl Tree {
         Ok(())
     }
 
-    /// Puts a finished node where it belongs: a key, a value, an item, or the root.
+    /// Adds a finished node to its parent, as a key, a value or an item, or makes it the root.
     fn place(&mut self, node: Node, anchor: usize) -> Result<(), YamlError> {
         self.count(1, node.line)?;
         if anchor != 0 {
@@ -174,7 +174,7 @@ impl Tree {
     fn count(&mut self, nodes: usize, line: usize) -> Result<(), YamlError> {
         self.nodes = self.nodes.saturating_add(nodes);
         if self.nodes > NODES_MAX {
-            let message = format!("holds more than {NODES_MAX} values");
+            let message = format!("contains more than {NODES_MAX} values");
             return Err(YamlError::new(line, message));
         }
         Ok(())
@@ -198,7 +198,7 @@ fn key_text(node: &Node) -> Result<String, YamlError> {
     }
 }
 
-/// YAML 1.2, 10.2.1.1: how null is written.
+/// Whether a plain scalar is null (YAML 1.2, section 10.2.1.1).
 fn is_null(text: &str) -> bool {
     matches!(text, "" | "~" | "null" | "Null" | "NULL")
 }
@@ -223,8 +223,8 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_one_bounded_document_is_refused_with_its_line() {
-        check("a: 1\nb: [1,\n", 3, "is not YAML");
+    fn anything_but_one_bounded_document_is_refused_with_its_line() {
+        check("a: 1\nb: [1,\n", 3, "is not valid YAML");
         check("a: 1\n---\nb: 2\n", 2, "one YAML document");
         check("a: 1\n? [b]\n: 2\n", 2, "a key must be a single value");
         check("a: !!str 1\n", 1, "tags");
@@ -251,7 +251,7 @@ mod tests {
     }
 
     #[test]
-    fn scalars_keep_their_text_and_quotes_make_null_a_word() {
+    fn scalars_keep_their_text_and_a_quoted_null_is_text() {
         let node = parse("[1.10, 007, null, 'null', ~, true]").unwrap();
         let Value::List(items) = node.value else {
             panic!("not a list: {node:?}");

@@ -1,8 +1,8 @@
-//! Which route takes a request. Compiled once; a look-up allocates nothing.
+//! Finds the route of a request. Compiled once; a look-up allocates nothing.
 
 use std::collections::HashMap;
 
-use http::{HeaderMap, HeaderName, HeaderValue};
+use http::HeaderMap;
 use offpath_config::{PathMatch, Route, RouteMatch};
 
 use crate::{glob, prefix::strip_prefix};
@@ -23,28 +23,17 @@ pub struct Target<'a> {
 /// The routes in order; the first that matches wins.
 #[derive(Debug)]
 pub struct Router {
-    rules: Vec<Rule>,
+    rules: Vec<RouteMatch>,
     /// Rules that name one whole path, by it; each list ascends.
     exact: HashMap<Box<str>, Vec<usize>>,
     /// All other rules, ascending.
     scanned: Vec<usize>,
 }
 
-#[derive(Debug)]
-struct Rule {
-    path: PathMatch,
-    host: Option<Box<str>>,
-    methods: Vec<Box<str>>,
-    headers: Vec<(HeaderName, HeaderValue)>,
-}
-
 impl Router {
     /// The routes of a configuration, in its order.
     pub fn new(routes: &[Route]) -> Self {
-        let rules: Vec<Rule> = routes
-            .iter()
-            .map(|route| Rule::new(&route.matcher))
-            .collect();
+        let rules: Vec<RouteMatch> = routes.iter().map(|route| route.matcher.clone()).collect();
         let mut exact: HashMap<Box<str>, Vec<usize>> = HashMap::new();
         let mut scanned = Vec::new();
         for (index, rule) in rules.iter().enumerate() {
@@ -60,11 +49,11 @@ impl Router {
         }
     }
 
-    /// Index of the route that takes this request.
+    /// Index of the first route that matches this request.
     pub fn find(&self, target: Target<'_>) -> Option<usize> {
         let named = self.exact.get(target.path).map_or(&[][..], Vec::as_slice);
         let first = |indexes: &[usize]| {
-            let takes = |index: &usize| self.rules.get(*index).is_some_and(|r| r.takes(target));
+            let takes = |index: &usize| self.rules.get(*index).is_some_and(|r| matches(r, target));
             indexes.iter().copied().find(takes)
         };
         match first(named) {
@@ -78,44 +67,24 @@ impl Router {
     }
 }
 
-impl Rule {
-    fn new(matcher: &RouteMatch) -> Self {
-        let header = |header: &offpath_config::HeaderMatch| {
-            let name = HeaderName::from_bytes(header.name.as_bytes()).ok()?;
-            Some((name, HeaderValue::from_str(&header.value).ok()?))
-        };
-        Self {
-            path: matcher.path.clone(),
-            host: matcher.host.as_deref().map(Into::into),
-            methods: matcher
-                .methods
-                .iter()
-                .map(|method| (**method).into())
-                .collect(),
-            headers: matcher.headers.iter().filter_map(header).collect(),
+/// Whether a request meets every condition of a route.
+fn matches(rule: &RouteMatch, target: Target<'_>) -> bool {
+    let path = match &rule.path {
+        PathMatch::Any => true,
+        PathMatch::Exact(path) => **path == *target.path,
+        PathMatch::Prefix(prefix) => {
+            strip_prefix(target.path.as_bytes(), prefix.as_bytes()).is_some()
         }
-    }
-
-    fn takes(&self, target: Target<'_>) -> bool {
-        let path = match &self.path {
-            PathMatch::Any => true,
-            PathMatch::Exact(path) => **path == *target.path,
-            PathMatch::Prefix(prefix) => {
-                strip_prefix(target.path.as_bytes(), prefix.as_bytes()).is_some()
-            }
-            PathMatch::Glob(pattern) => glob::fits(pattern, target.path),
-        };
-        let host = |want: &str| want.eq_ignore_ascii_case(without_port(target.host));
-        path && self.host.as_deref().is_none_or(host)
-            && (self.methods.is_empty() || self.methods.iter().any(|m| **m == *target.method))
-            && self.headers.iter().all(|(name, value)| {
-                target
-                    .headers
-                    .get_all(name)
-                    .iter()
-                    .any(|have| have == value)
-            })
-    }
+        PathMatch::Glob(pattern) => glob::fits(pattern, target.path),
+    };
+    let host = |want: &str| want.eq_ignore_ascii_case(without_port(target.host));
+    let methods = &rule.methods;
+    path && rule.host.as_deref().is_none_or(host)
+        && (methods.is_empty() || methods.iter().any(|method| *method == target.method))
+        && rule.headers.iter().all(|header| {
+            let mut values = target.headers.get_all(&header.name).iter();
+            values.any(|value| value == header.value)
+        })
 }
 
 /// `name:port` and `[v6]:port` to the name.
@@ -131,6 +100,7 @@ fn without_port(host: &str) -> &str {
 
 #[cfg(test)]
 mod tests {
+    use http::{HeaderName, HeaderValue};
     use offpath_config::{Config, Env};
 
     use super::*;
@@ -152,10 +122,13 @@ routes:
         let router = Router::new(&config.routes);
         let (method, rest) = line.split_once(' ').unwrap();
         let (host, path) = rest.split_at(rest.find('/').unwrap());
-        let map: HeaderMap = headers
-            .iter()
-            .map(|(n, v)| (HeaderName::from_static(n), HeaderValue::from_static(v)))
-            .collect();
+        let mut map = HeaderMap::new();
+        for (name, value) in headers {
+            map.append(
+                HeaderName::from_static(name),
+                HeaderValue::from_static(value),
+            );
+        }
         let found = router.find(Target {
             method,
             host,
@@ -197,6 +170,13 @@ routes:
         for path in ["/v10", "/v10/v1", "/v"] {
             check(&format!("POST h{path}"), &[], None);
         }
+    }
+
+    #[test]
+    fn every_header_of_a_route_is_required() {
+        let values = [("x-task", "other"), ("x-task", "billing")];
+        check("POST h/v1/chat/completions", &values, Some("billing"));
+        check("POST h/v1/chat/completions", &[], Some("posts"));
     }
 
     #[test]

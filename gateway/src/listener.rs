@@ -2,19 +2,19 @@
 
 use std::io;
 use std::net::SocketAddr;
-use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
-use offpath_config::{Listener, ListenerTls};
-use pingora::listeners::tls::{Acceptor, TlsSettings};
+use offpath_config::{Certificates, Listener, ListenerTls};
+use pingora::listeners::tls::Acceptor;
 use pingora::server::ShutdownWatch;
 use prometheus::IntCounter;
 use rustls::RootCertStore;
-use rustls::pki_types::CertificateDer;
-use rustls::pki_types::pem::PemObject;
-use rustls::server::WebPkiClientVerifier;
+use rustls::crypto::{CryptoProvider, ring};
+use rustls::server::danger::ClientCertVerifier;
+use rustls::server::{ServerConfig, WebPkiClientVerifier};
+use rustls::version::{TLS12, TLS13};
 use tokio::net::{TcpListener, TcpSocket};
 use tokio::runtime::Handle as Runtime;
 use tracing::warn;
@@ -27,6 +27,9 @@ const BACKLOG: u32 = 65_535;
 
 /// A pause where accepting fails for want of file descriptors or memory.
 const BREATH: Duration = Duration::from_secs(1);
+
+/// The protocols that a TLS listener offers, the preferred one first (RFC 7301, RFC 9113).
+const ALPN: [&[u8]; 2] = [b"h2", b"http/1.1"];
 
 /// An address that clients connect to.
 pub(crate) struct Bound {
@@ -46,11 +49,11 @@ pub(crate) struct Limit {
 pub(crate) fn bind(listeners: &[Listener], runtime: &Runtime) -> anyhow::Result<Vec<Bound>> {
     let _runtime = runtime.enter();
     let bound = |listener: &Listener| {
-        let tls = listener.tls.as_ref().map(tls_settings).transpose()?;
+        let tls = listener.tls.as_ref().map(acceptor).transpose()?;
         Ok(Bound {
             listener: listen(listener.address)
                 .with_context(|| format!("cannot listen on `{}`", listener.address))?,
-            tls: tls.map(|settings| Arc::new(settings.build())),
+            tls: tls.map(Arc::new),
         })
     };
     listeners.iter().map(bound).collect()
@@ -106,21 +109,31 @@ impl Bound {
     }
 }
 
-fn tls_settings(tls: &ListenerTls) -> anyhow::Result<TlsSettings> {
-    let mut settings =
-        TlsSettings::intermediate(&tls.cert.to_string_lossy(), &tls.key.to_string_lossy())?;
-    settings.enable_h2();
-    if let Some(ca) = &tls.client_ca {
-        let roots = Arc::new(roots(ca)?);
-        settings.set_client_cert_verifier(WebPkiClientVerifier::builder(roots).build()?);
-    }
-    Ok(settings)
+/// From certificates that the configuration has read: pingora's own settings take paths, and panic.
+fn acceptor(tls: &ListenerTls) -> anyhow::Result<Acceptor> {
+    let provider = Arc::new(ring::default_provider());
+    let builder = ServerConfig::builder_with_provider(Arc::clone(&provider))
+        .with_protocol_versions(&[&TLS12, &TLS13])?;
+    let verifier = match &tls.client_ca {
+        Some(trusted) => client_verifier(trusted, provider)?,
+        None => WebPkiClientVerifier::no_client_auth(),
+    };
+    let (chain, key) = (tls.identity.chain.to_vec(), tls.identity.key.clone_key());
+    let mut config = builder
+        .with_client_cert_verifier(verifier)
+        .with_single_cert(chain, key)?;
+    config.alpn_protocols = ALPN.map(Vec::from).to_vec();
+    Ok(Acceptor::from_server_config(Arc::new(config)))
 }
 
-fn roots(path: &Path) -> anyhow::Result<RootCertStore> {
-    let mut store = RootCertStore::empty();
-    for certificate in CertificateDer::pem_file_iter(path)? {
-        store.add(certificate?)?;
+fn client_verifier(
+    trusted: &Certificates,
+    provider: Arc<CryptoProvider>,
+) -> anyhow::Result<Arc<dyn ClientCertVerifier>> {
+    let mut roots = RootCertStore::empty();
+    for certificate in trusted.iter() {
+        roots.add(certificate.clone())?;
     }
-    Ok(store)
+    let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider);
+    Ok(verifier.build()?)
 }

@@ -3,13 +3,9 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use http::HeaderName;
-use offpath_config::{
-    CaptureLevel, Config, Redact, RedactPattern, ResponseHeaders, SampleBy, Source,
-    TraceContextMode,
-};
+use offpath_config::{CaptureLevel, Config, ResponseHeaders, SampleBy, TraceContextMode};
 use offpath_filters::{KeepRules, Sampler};
-use offpath_trace::{self as trace, Level, PatternRule, Plan, Redaction, Rules};
+use offpath_trace::{Level, Plan};
 
 use crate::alerts::Watch;
 use crate::latency::RouteLatency;
@@ -74,8 +70,9 @@ pub(crate) fn compile(
     let state = |(index, route): (usize, &offpath_config::Route)| {
         let upstream = upstreams
             .iter()
-            .find(|upstream| *upstream.name == *route.upstream)?;
-        Some(Arc::new(RouteState {
+            .find(|upstream| *upstream.name == *route.upstream)
+            .expect("a route's upstream exists, because the configuration checked its name");
+        Arc::new(RouteState {
             index,
             name: Arc::clone(&route.name),
             upstream: Arc::clone(upstream),
@@ -88,9 +85,9 @@ pub(crate) fn compile(
             }),
             metrics: metrics.route(&route.name),
             watch: Watch::new(&route.name, &route.alerts, Instant::now()),
-        }))
+        })
     };
-    config.routes.iter().enumerate().filter_map(state).collect()
+    config.routes.iter().enumerate().map(state).collect()
 }
 
 /// `None`: the route is not traced.
@@ -127,56 +124,20 @@ fn since_midnight() -> Duration {
 }
 
 fn plan(index: usize, route: &offpath_config::Route, level: Level) -> Plan {
-    let tag = |tag: &offpath_config::Tag| Some((Arc::clone(&tag.key), source(&tag.value)?));
+    let tag = |tag: &offpath_config::Tag| (Arc::clone(&tag.key), tag.value.clone());
     Plan {
         index,
         route: Arc::clone(&route.name),
         name: Arc::clone(&route.trace.name),
         level,
         join: route.trace.context == TraceContextMode::Join,
-        user: list(&route.trace.user),
-        session: list(&route.trace.session),
-        tags: route.trace.tags.iter().filter_map(tag).collect(),
-        metadata: route.trace.metadata.iter().filter_map(tag).collect(),
-        client_request_id: list(&route.trace.client_request_id),
-        redaction: redaction(&route.redact),
+        user: route.trace.user.clone(),
+        session: route.trace.session.clone(),
+        tags: route.trace.tags.iter().map(tag).collect(),
+        metadata: route.trace.metadata.iter().map(tag).collect(),
+        client_request_id: route.trace.client_request_id.clone(),
+        redaction: route.redact.clone(),
         statistics: route.capture.statistics,
         decoded_max: route.capture.max_body,
-    }
-}
-
-fn list(sources: &[Source]) -> Vec<trace::Source> {
-    sources.iter().filter_map(source).collect()
-}
-
-fn redaction(redact: &Redact) -> Redaction {
-    let text = |text: &Arc<str>| text.to_string();
-    let pattern = |pattern: &RedactPattern| match pattern {
-        RedactPattern::Named(name) => PatternRule::Named((*name).to_owned()),
-        RedactPattern::Custom { name, regex } => PatternRule::Custom {
-            name: text(name),
-            regex: text(regex),
-        },
-    };
-    let rules = Rules {
-        headers: redact.headers.iter().map(text).collect(),
-        fields: redact.fields.iter().map(text).collect(),
-        patterns: redact.patterns.iter().map(pattern).collect(),
-        replace: text(&redact.replace),
-        hash_key: redact.hash_key.as_ref().map(|key| key.expose().into()),
-    };
-    Redaction::new(&rules).expect("the configuration checked every rule")
-}
-
-/// Always `Some`: the configuration checked that the name is a header's.
-fn source(source: &Source) -> Option<trace::Source> {
-    match source {
-        Source::Constant(value) => Some(trace::Source::Constant(Arc::clone(value))),
-        Source::Header(name) => HeaderName::from_bytes(name.as_bytes())
-            .ok()
-            .map(trace::Source::Header),
-        Source::Query(name) => Some(trace::Source::Query(Arc::clone(name))),
-        Source::Path(segment) => Some(trace::Source::Path(*segment)),
-        Source::Body(steps) => Some(trace::Source::Body(Arc::clone(steps))),
     }
 }

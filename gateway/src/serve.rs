@@ -109,7 +109,7 @@ impl Parts {
         export: Handle,
         registry: Registry,
     ) -> anyhow::Result<(Self, Threads)> {
-        let upstreams = Upstream::compile(config)?;
+        let upstreams = Upstream::compile(config);
         let budget = CaptureBudget::new(config.limits.capture_bytes);
         let in_flight = InFlight::default();
         let routes = route::compile(config, &upstreams, metrics);

@@ -7,7 +7,7 @@ use std::process::Command;
 
 /// Which packages of the workspace, and which of the guarded ones outside it, a package may name.
 const ROOMS: [(&str, &[&str]); 8] = [
-    ("config", &[]),
+    ("config", &["offpath-trace"]),
     ("trace", &[]),
     ("filters", &["offpath-config", "offpath-trace"]),
     (

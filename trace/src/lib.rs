@@ -26,6 +26,6 @@ pub use headers::Headers;
 pub use last_word::StreamEnd;
 pub use plan::{Level, Plan};
 pub use rate::RateCap;
-pub use redact::{Counts, PatternRule, Redaction, RuleError, Rules};
+pub use redact::{Counts, Pattern, Pointer, Redaction, RuleError, Rules};
 pub use source::Source;
 pub use span::{Link, Span, SpanKind, Status, Text, Trace, TraceInfo, Value};

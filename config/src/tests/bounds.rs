@@ -1,4 +1,4 @@
-//! The memory bound names its parts, and sinks are told the worst.
+//! The memory bound and its parts, and the highest load of each sink.
 
 use super::fixture::{FULL, MINIMAL, full_env, parse};
 use crate::{Env, SinkLoad};
@@ -37,7 +37,7 @@ fn routes_of_one_experiment_share_a_destination() {
 }
 
 #[test]
-fn a_days_budget_bounds_the_day() {
+fn a_daily_budget_limits_the_load_of_a_day() {
     for daily in ["max_traces: 1000", "max_bytes: 1MB"] {
         let text = format!("{MINIMAL}    sampling: {{daily: {{{daily}}}}}");
         let config = parse(&text, &Env::default()).unwrap_or_else(|errors| panic!("{errors}"));
@@ -61,7 +61,7 @@ fn check_load(routes: &str, body_bytes: u64, traces: f64, bytes: f64) {
 }
 
 #[test]
-fn a_sink_is_told_the_load_of_its_worst_route() {
+fn a_sinks_load_is_that_of_its_most_demanding_route() {
     check_load("", 1000, 100.0, 100.0 * 5096.0);
     check_load("    sampling: {ratio: 0.5}", 1000, 50.0, 50.0 * 5096.0);
     check_load("    capture: {level: metadata}", 1000, 100.0, 409_600.0);

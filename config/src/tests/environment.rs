@@ -1,4 +1,4 @@
-//! MLflow's environment variables stand below the YAML and above the defaults.
+//! MLflow's environment variables: below the YAML, above the defaults.
 
 use super::fixture::{MINIMAL, parse};
 use crate::{Config, Env, ExperimentRef, MlflowAuth, MlflowSink, Secret, SinkKind};
@@ -46,7 +46,7 @@ fn the_tracking_uri_is_the_sinks_then_the_variables() {
     assert_eq!(mlflow(unset, &env).tracking_uri, "https://mlflow.internal");
     let set = "export: {sinks: {a: {type: mlflow, tracking_uri: 'http://b:1'}}}";
     assert_eq!(mlflow(set, &env).tracking_uri, "http://b:1");
-    // A variable that is not asked cannot be wrong.
+    // A variable that is not used cannot be a fault.
     let sqlite = [("MLFLOW_TRACKING_URI", "sqlite:///mlflow.db")];
     assert_eq!(mlflow(set, &sqlite).tracking_uri, "http://b:1");
     let empty = [("MLFLOW_TRACKING_URI", "")];
@@ -91,7 +91,7 @@ fn the_experiment_is_the_routes_then_the_id_then_the_name() {
 }
 
 #[test]
-fn queue_and_workers_of_mlflow_are_those_of_the_export() {
+fn mlflows_queue_size_and_workers_set_the_export() {
     let env = [
         ("MLFLOW_ASYNC_TRACE_LOGGING_MAX_QUEUE_SIZE", "50"),
         ("MLFLOW_ASYNC_TRACE_LOGGING_MAX_WORKERS", "3"),
@@ -104,7 +104,7 @@ fn queue_and_workers_of_mlflow_are_those_of_the_export() {
 }
 
 #[test]
-fn synchronous_logging_is_answered_with_a_warning() {
+fn synchronous_logging_is_a_warning() {
     let name = "MLFLOW_ENABLE_ASYNC_TRACE_LOGGING";
     for (value, warnings) in [("false", 1), ("0", 1), ("False", 1), ("true", 0), ("1", 0)] {
         let config = config("", &[(name, value)]);
@@ -120,7 +120,7 @@ fn check_broken(name: &str, value: &str) {
 }
 
 #[test]
-fn a_broken_variable_is_named() {
+fn an_invalid_variable_is_named() {
     check_broken("MLFLOW_TRACKING_URI", "databricks");
     check_broken("MLFLOW_TRACKING_URI", "http://u:p@host");
     check_broken("MLFLOW_TRACKING_TOKEN", "two\nlines");

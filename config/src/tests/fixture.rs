@@ -9,7 +9,7 @@ use crate::{Config, ConfigErrors, Env};
 pub(super) const FULL: &str = include_str!("../../tests/data/full.yaml");
 pub(super) const MINIMAL: &str = include_str!("../../tests/data/minimal.yaml");
 
-/// `server.pem` with `server.key`, `other.key`, `ca.pem`; `text.pem` and `garbage.pem`, which
+/// `server.pem` with `server.key`, `client.pem` with `client.key`, `other.key`, `ca.pem`; `text.pem` and `garbage.pem`, which
 /// hold no certificate.
 pub(super) fn folder() -> TempDir {
     let folder = tempfile::tempdir().unwrap();
@@ -20,13 +20,15 @@ pub(super) fn folder() -> TempDir {
     write("server.key", server.signing_key.serialize_pem());
     write("other.key", other.serialize_pem());
     write("ca.pem", server.cert.pem());
+    write("client.pem", server.cert.pem());
+    write("client.key", server.signing_key.serialize_pem());
     write("text.pem", "no certificate\n".to_owned());
     let garbage = "-----BEGIN CERTIFICATE-----\naGVsbG8=\n-----END CERTIFICATE-----\n";
     write("garbage.pem", garbage.to_owned());
     folder
 }
 
-/// What the full example takes from the environment.
+/// The environment variables of the full example.
 pub(super) fn full_env() -> Env {
     Env::from_iter([
         ("STAGE", "production"),

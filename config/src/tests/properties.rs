@@ -1,4 +1,4 @@
-//! No text makes the reader panic, and a fault never hides its place.
+//! No text makes the reader panic, and every fault has a line of the text.
 
 use proptest::prelude::*;
 

@@ -1,27 +1,31 @@
-//! The schema knows the keys that are read, and no others.
+//! The schema and the reference describe the keys that are read, and no others.
 
 use std::{collections::BTreeSet, path::Path};
 
 use serde_json::Value;
 
-use super::fixture::{FULL, full_env};
-use crate::{load, reader::Reader, schema, yaml};
+use super::fixture::{FULL, MINIMAL, full_env, parse};
+use crate::{
+    Env,
+    field::Found,
+    key::{Description, described},
+    kind::Type,
+    load,
+    reader::Reader,
+    reference, schema, yaml,
+};
 
-/// Every key asked for while the full example is read. The names that users choose become `*`, and
-/// positions in lists `[]`, as [`collect`] writes them.
+/// Every key that is read from the full example, as [`Description::path`] writes it.
 fn keys_read() -> BTreeSet<String> {
     let env = full_env();
     let node = yaml::parse(FULL).unwrap();
     let reader = Reader::new(&env, Path::new(""));
-    load::read(&reader.root(&node), &reader);
-    reader
-        .asked
-        .take()
-        .iter()
-        .map(|path| general(path))
-        .collect()
+    load::read(&reader.root(Found::Node(&node)), &reader);
+    let read = reader.read.take();
+    read.iter().map(|path| general(path)).collect()
 }
 
+/// Positions in lists become `[]`, and the names that users choose become `*`.
 fn general(path: &str) -> String {
     let mut out: Vec<String> = Vec::new();
     for part in path.split('.') {
@@ -40,14 +44,114 @@ fn general(path: &str) -> String {
         let is_chosen = chosen.contains(&out.join(".").as_str());
         out.push(if is_chosen { "*".to_owned() } else { part });
     }
-    out.join(".")
+    let path = out.join(".");
+    // Sources have the same keys wherever they are.
+    for list in [
+        "user[]",
+        "session[]",
+        "client_request_id[]",
+        "tags.*",
+        "metadata.*",
+    ] {
+        let place = format!("routes[].trace.{list}.");
+        if let Some(key) = path.strip_prefix(&place) {
+            return format!("(source).{key}");
+        }
+    }
+    path
 }
 
-fn keys_of_schema() -> BTreeSet<String> {
-    let root: Value = serde_json::from_str(schema()).unwrap();
-    let mut keys = BTreeSet::new();
-    collect(&root, &root, "", &mut keys);
-    keys
+/// Every key that is described; of sinks, without the types that have the key.
+fn keys_described() -> BTreeSet<String> {
+    let path = |key: &Description| key.path().replace("(mlflow)", "").replace("(otlp)", "");
+    described().iter().map(path).collect()
+}
+
+#[test]
+fn every_key_that_is_read_is_described_and_the_other_way_round() {
+    let (read, described) = (keys_read(), keys_described());
+    let missing: Vec<_> = read.difference(&described).collect();
+    assert!(missing.is_empty(), "read, but not described: {missing:?}");
+    let unread: Vec<_> = described.difference(&read).collect();
+    assert!(
+        unread.is_empty(),
+        "described, but not in full.yaml: {unread:?}"
+    );
+    assert!(read.contains("export.sinks.*.token"), "{read:?}");
+}
+
+#[test]
+fn every_key_has_one_sentence_and_a_value_to_show() {
+    for key in described() {
+        let path = key.path();
+        let one = key.about.ends_with('.') && !key.about.contains(". ");
+        assert!(one, "{path}: not one sentence: {}", key.about);
+        let nested = matches!(key.ty, Type::Section | Type::Sections);
+        let shown = nested || key.default.is_some() || !key.example.is_empty();
+        assert!(shown, "{path}: neither a default nor an example");
+    }
+}
+
+#[test]
+fn a_file_that_sets_every_default_is_the_file_that_sets_none() {
+    let implied = parse(MINIMAL, &Env::default()).unwrap();
+    let mut text = MINIMAL.to_owned();
+    for part in ["upstreams.*", "routes[]", ""] {
+        let indent = if part.is_empty() { "" } else { "    " };
+        let keys: Vec<_> = described()
+            .into_iter()
+            .filter(|key| key.default.is_some() || key.ty == Type::Section)
+            .collect();
+        let yaml = defaults(&keys, part, indent);
+        // The minimal example ends its upstream before `routes`, and its route with the file.
+        text = match part {
+            "upstreams.*" => text.replace("routes:\n", &format!("{yaml}routes:\n")),
+            _ => text + &yaml,
+        };
+    }
+    let set = parse(&text, &Env::default()).unwrap_or_else(|errors| panic!("{errors}\n{text}"));
+    assert_eq!(format!("{set:?}"), format!("{implied:?}"));
+}
+
+/// The defaults below a path, as YAML.
+fn defaults(keys: &[Description], path: &str, indent: &str) -> String {
+    let mut yaml = String::new();
+    for key in keys.iter().filter(|key| key.parent == path) {
+        let inner = match key.default {
+            Some(default) => format!("{indent}{}: '{default}'\n", key.name),
+            None => match defaults(keys, &key.path(), &format!("{indent}  ")) {
+                // A section whose presence switches something on has no default.
+                nested if nested.is_empty() || SWITCHES.contains(&key.name) => continue,
+                nested => format!("{indent}{}:\n{nested}", key.name),
+            },
+        };
+        yaml.push_str(&inner);
+    }
+    yaml
+}
+
+const SWITCHES: [&str; 1] = ["latency_budget"];
+
+#[test]
+fn the_reference_shows_a_valid_file_with_every_key() {
+    let keys = described();
+    let yaml = reference::example(&keys);
+    let env = Env::from_iter([("TOKEN", "t"), ("PASSWORD", "p"), ("HASH_KEY", "k")]);
+    let config = parse(&yaml, &env).unwrap_or_else(|errors| panic!("{errors}\n{yaml}"));
+    assert_eq!(config.export.sinks.len(), 2);
+    for key in &keys {
+        let shown = yaml.contains(&format!("{}:", key.name)) || key.parent == "(source)";
+        assert!(shown, "{} is not shown", key.path());
+    }
+}
+
+#[test]
+fn the_page_in_the_documentation_is_the_generated_one() {
+    let page = include_str!("../../../docs/configuration.md");
+    assert!(
+        page == reference::reference(),
+        "docs/configuration.md is out of date: cargo run -p offpath-config --example reference > docs/configuration.md"
+    );
 }
 
 fn collect(root: &Value, node: &Value, path: &str, keys: &mut BTreeSet<String>) {
@@ -57,6 +161,11 @@ fn collect(root: &Value, node: &Value, path: &str, keys: &mut BTreeSet<String>) 
     };
     if let Some(name) = node["$ref"].as_str() {
         let target = root.pointer(name.trim_start_matches('#')).unwrap();
+        let path = if name.ends_with("/source") {
+            "(source)"
+        } else {
+            path
+        };
         collect(root, target, path, keys);
     }
     for (key, value) in node["properties"].as_object().into_iter().flatten() {
@@ -79,19 +188,14 @@ fn collect_in(root: &Value, node: &Value, path: &str, keys: &mut BTreeSet<String
 }
 
 #[test]
-fn the_schema_and_the_reader_know_the_same_keys() {
-    let (read, written) = (keys_read(), keys_of_schema());
-    let missing: Vec<_> = read.difference(&written).collect();
-    assert!(missing.is_empty(), "not in schema.json: {missing:?}");
-    let unread: Vec<_> = written.difference(&read).collect();
-    assert!(
-        unread.is_empty(),
-        "in schema.json but never read: {unread:?}"
-    );
-    assert!(read.contains("export.sinks.*.token"), "{read:?}");
+fn the_schema_has_every_key_and_no_other() {
+    let root: Value = serde_json::from_str(&schema()).unwrap();
+    let mut keys = BTreeSet::new();
+    collect(&root, &root, "", &mut keys);
+    assert_eq!(keys, keys_described());
 }
 
-/// Everything in `node` that must not be open: an object of ours without a list of its keys.
+/// The objects in `node` with keys of offpath's own that accept others too.
 fn open_objects(node: &Value, path: &str, found: &mut Vec<String>) {
     if node["properties"].is_object() && node["additionalProperties"] != Value::Bool(false) {
         found.push(path.to_owned());
@@ -113,7 +217,7 @@ fn open_objects(node: &Value, path: &str, found: &mut Vec<String>) {
 
 #[test]
 fn the_schema_refuses_unknown_keys_everywhere() {
-    let root: Value = serde_json::from_str(schema()).unwrap();
+    let root: Value = serde_json::from_str(&schema()).unwrap();
     let mut found = Vec::new();
     open_objects(&root, "", &mut found);
     assert_eq!(found, Vec::<String>::new());

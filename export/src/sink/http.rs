@@ -5,12 +5,11 @@
 //! where traces go; certificates are always verified.
 
 use std::error::Error;
-use std::path::Path;
 use std::time::Duration;
 
 use ::http::header::{DATE, RETRY_AFTER};
-use ::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
-use offpath_config::{MlflowAuth, Secret, SinkHeader};
+use ::http::{HeaderMap, HeaderName, StatusCode};
+use offpath_config::{Certificates, MlflowAuth, Secret, SinkHeader};
 use reqwest::{Certificate, Client, RequestBuilder, Response, Url};
 use rustls::crypto::CryptoProvider;
 
@@ -29,17 +28,6 @@ pub enum ClientError {
     /// Its address.
     #[error("`{0}` is not a URL")]
     Url(String),
-    /// One of its headers.
-    #[error("header `{0}` cannot be sent")]
-    Header(String),
-    /// Its CA file.
-    #[error("cannot read `{path}`")]
-    Ca {
-        /// The file.
-        path: String,
-        /// What the system said.
-        source: std::io::Error,
-    },
     /// TLS, or the certificates to trust.
     #[error("cannot set up the HTTP client")]
     Client(#[from] reqwest::Error),
@@ -65,23 +53,19 @@ pub(crate) fn url(text: &str) -> Result<Url, ClientError> {
     Url::parse(text).map_err(|_| ClientError::Url(text.to_owned()))
 }
 
-pub(crate) fn headers(headers: &[SinkHeader]) -> Result<HeaderMap, ClientError> {
+pub(crate) fn headers(headers: &[SinkHeader]) -> HeaderMap {
     let mut map = HeaderMap::new();
     for header in headers {
-        let refused = || ClientError::Header(header.name.to_string());
-        let name: HeaderName = header.name.parse().map_err(|_| refused())?;
-        let mut value = HeaderValue::from_str(header.value.expose()).map_err(|_| refused())?;
-        value.set_sensitive(true);
-        map.append(name, value);
+        map.append(header.name.clone(), header.value.clone());
     }
-    Ok(map)
+    map
 }
 
 /// A client for one sink. The certificates of `ca` are trusted instead of the system's; a plain
 /// sink needs none, and must not fail where the system has none.
 pub(crate) fn client(
     url: &Url,
-    ca: Option<&Path>,
+    ca: Option<&Certificates>,
     timeout: Duration,
 ) -> Result<Client, ClientError> {
     if CryptoProvider::get_default().is_none() {
@@ -97,19 +81,18 @@ pub(crate) fn client(
         .redirect(reqwest::redirect::Policy::none())
         .no_proxy();
     let builder = match ca {
-        Some(path) => builder.tls_certs_only(certificates(path)?),
+        Some(trusted) => builder.tls_certs_only(certificates(trusted)?),
         None if url.scheme() == "http" => builder.tls_certs_only([]),
         None => builder,
     };
     Ok(builder.build()?)
 }
 
-fn certificates(path: &Path) -> Result<Vec<Certificate>, ClientError> {
-    let pem = std::fs::read(path).map_err(|source| ClientError::Ca {
-        path: path.display().to_string(),
-        source,
-    })?;
-    Ok(Certificate::from_pem_bundle(&pem)?)
+fn certificates(trusted: &Certificates) -> Result<Vec<Certificate>, reqwest::Error> {
+    trusted
+        .iter()
+        .map(|der| Certificate::from_der(der))
+        .collect()
 }
 
 /// Sends a request. What keeps an answer from coming is itself an answer: try again.

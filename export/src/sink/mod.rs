@@ -73,9 +73,9 @@ impl Sink {
         let experiment = Experiment::new(experiment.unwrap_or(&ExperimentRef::Default));
         health.experiment_id(experiment.id().cloned());
         Ok(Self {
-            client: http::client(&url, sink.ca.as_deref(), sink.timeout)?,
+            client: http::client(&url, sink.ca.as_ref(), sink.timeout)?,
             auth: Auth::from(&sink.auth),
-            headers: http::headers(&sink.headers)?,
+            headers: http::headers(&sink.headers),
             compression: Compression::None,
             resource: Bytes::new(),
             experiment: Some(experiment),
@@ -87,9 +87,9 @@ impl Sink {
     fn otlp(sink: &OtlpSink, health: Arc<Health>) -> Result<Self, ClientError> {
         let url = http::url(&sink.endpoint)?;
         Ok(Self {
-            client: http::client(&url, sink.ca.as_deref(), sink.timeout)?,
+            client: http::client(&url, sink.ca.as_ref(), sink.timeout)?,
             auth: Auth::None,
-            headers: http::headers(&sink.headers)?,
+            headers: http::headers(&sink.headers),
             compression: sink.compression,
             resource: otlp::service_resource(),
             experiment: None,

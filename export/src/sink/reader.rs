@@ -67,13 +67,13 @@ impl Reader {
     /// A reader with the sink's own address and credentials.
     ///
     /// # Errors
-    /// As for the sink itself: an address, header or CA file that is none.
+    /// As for the sink itself: an invalid address, or a failure to set up the HTTP client.
     pub fn new(sink: &MlflowSink) -> Result<Self, ClientError> {
         let base = http::url(&sink.tracking_uri)?;
         Ok(Self {
-            client: http::client(&base, sink.ca.as_deref(), sink.timeout)?,
+            client: http::client(&base, sink.ca.as_ref(), sink.timeout)?,
             auth: Auth::from(&sink.auth),
-            headers: http::headers(&sink.headers)?,
+            headers: http::headers(&sink.headers),
             base,
         })
     }

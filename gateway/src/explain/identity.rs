@@ -5,9 +5,9 @@ use std::sync::Arc;
 use std::time::{Instant, SystemTime};
 
 use http::Version;
-use offpath_config::{Route, Source};
+use offpath_config::Route;
 use offpath_filters::{Capture, CaptureBudget, Head, Keeping, Recording, propagate};
-use offpath_trace::{Body, EndReason, KeptBecause, Outcome, Request, Span, Value, decode};
+use offpath_trace::{Body, EndReason, KeptBecause, Outcome, Request, Source, Span, Value, decode};
 use serde::Serialize;
 
 use super::request::Asked;

@@ -14,7 +14,6 @@ use std::time::Instant;
 use offpath_config::{self as config, HostHeader, PathRewrite};
 
 pub(crate) use endpoint::EndpointState;
-pub(crate) use peer::TlsError;
 pub(crate) use resolve::{resolve, watch};
 
 /// A model endpoint with one address or several.
@@ -29,19 +28,19 @@ pub(crate) struct Upstream {
 }
 
 impl Upstream {
-    /// The upstreams of a configuration; reads the certificates that they name.
-    pub(crate) fn compile(config: &config::Config) -> Result<Vec<Arc<Self>>, TlsError> {
+    /// The upstreams of a configuration, in its order.
+    pub(crate) fn compile(config: &config::Config) -> Vec<Arc<Self>> {
         let upstream = |(group, upstream): (usize, &config::Upstream)| {
-            let templates = peer::templates(upstream, group as u64)?;
+            let templates = peer::templates(upstream, group as u64);
             let state = |template| Arc::new(EndpointState::new(template));
-            Ok(Arc::new(Self {
+            Arc::new(Self {
                 name: Arc::clone(&upstream.name),
                 host: upstream.host.clone(),
                 path: upstream.path.clone(),
                 retry_stale_connection: upstream.retry_stale_connection,
                 endpoints: templates.into_iter().map(state).collect(),
                 turn: AtomicUsize::new(0),
-            }))
+            })
         };
         config.upstreams.iter().enumerate().map(upstream).collect()
     }

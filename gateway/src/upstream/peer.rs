@@ -1,24 +1,13 @@
 //! Endpoints as pingora's peers: TLS, versions and time limits.
 
 use std::net::{IpAddr, SocketAddr};
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use offpath_config::{ClientIdentity, Scheme, UpstreamHttp};
+use offpath_config::{Certificates, Identity, Scheme, UpstreamHttp};
 use pingora::protocols::ALPN;
 use pingora::protocols::tls::CaType;
 use pingora::upstreams::peer::{HttpPeer, PeerOptions};
 use pingora::utils::tls::{CertKey, WrappedX509, parse_x509};
-use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
-
-/// A certificate file that was fine when the configuration was checked, and is not now.
-#[derive(Debug, thiserror::Error)]
-#[error("cannot read `{}`: {source}", path.display())]
-pub(crate) struct TlsError {
-    path: PathBuf,
-    source: rustls::pki_types::pem::Error,
-}
 
 /// All of a peer but its address.
 #[derive(Debug)]
@@ -38,12 +27,9 @@ pub(crate) struct Template {
 
 /// The endpoints of one upstream. `group` keeps its pooled connections apart from those of
 /// other upstreams, which may trust other certificates.
-pub(super) fn templates(
-    upstream: &offpath_config::Upstream,
-    group: u64,
-) -> Result<Vec<Template>, TlsError> {
-    let ca = upstream.tls.ca.as_deref().map(authorities).transpose()?;
-    let identity = upstream.tls.client.as_ref().map(certificate).transpose()?;
+pub(super) fn templates(upstream: &offpath_config::Upstream, group: u64) -> Vec<Template> {
+    let ca = upstream.tls.ca.as_ref().map(authorities);
+    let identity = upstream.tls.client.as_ref().map(certificate);
     let template = |endpoint: &offpath_config::Endpoint| {
         let tls = endpoint.scheme == Scheme::Https;
         let mut options = PeerOptions::new();
@@ -74,7 +60,7 @@ pub(super) fn templates(
             options,
         }
     };
-    Ok(upstream.endpoints.iter().map(template).collect())
+    upstream.endpoints.iter().map(template).collect()
 }
 
 impl Template {
@@ -109,38 +95,18 @@ fn authority(endpoint: &offpath_config::Endpoint) -> Box<str> {
     }
 }
 
-fn authorities(path: &Path) -> Result<Arc<CaType>, TlsError> {
-    let certificates = chain(path)?.into_iter();
-    let wrapped: Vec<WrappedX509> = certificates
+fn authorities(trusted: &Certificates) -> Arc<CaType> {
+    let wrapped: Vec<WrappedX509> = ders(trusted)
         .map(|der| WrappedX509::new(der, parse_x509))
         .collect();
-    Ok(wrapped.into())
+    wrapped.into()
 }
 
-fn certificate(identity: &ClientIdentity) -> Result<Arc<CertKey>, TlsError> {
-    let key = PrivateKeyDer::from_pem_file(&identity.key).map_err(|source| TlsError {
-        path: identity.key.clone(),
-        source,
-    })?;
-    Ok(Arc::new(CertKey::new(
-        chain(&identity.cert)?,
-        key.secret_der().to_vec(),
-    )))
+fn certificate(identity: &Identity) -> Arc<CertKey> {
+    let chain = ders(&identity.chain).collect();
+    Arc::new(CertKey::new(chain, identity.key.secret_der().to_vec()))
 }
 
-/// DER certificates; at least one.
-fn chain(path: &Path) -> Result<Vec<Vec<u8>>, TlsError> {
-    let failed = |source| TlsError {
-        path: path.to_owned(),
-        source,
-    };
-    let certificates = CertificateDer::pem_file_iter(path).map_err(failed)?;
-    let all: Result<Vec<_>, _> = certificates
-        .map(|der| der.map(|der| der.to_vec()))
-        .collect();
-    let all = all.map_err(failed)?;
-    if all.is_empty() {
-        return Err(failed(rustls::pki_types::pem::Error::NoItemsFound));
-    }
-    Ok(all)
+fn ders(certificates: &Certificates) -> impl Iterator<Item = Vec<u8>> {
+    certificates.iter().map(|der| der.to_vec())
 }

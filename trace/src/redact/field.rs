@@ -10,11 +10,11 @@ use crate::decode::json::{Node, Raw, Steps};
 use super::{Counts, Mask, RuleError};
 
 /// Pointers of more segments are refused; real bodies are not as deep.
-const SEGMENTS_MAX: usize = 32;
+pub(super) const SEGMENTS_MAX: usize = 32;
 
-/// One pointer.
+/// A pointer into a JSON body (RFC 6901), with `*` as a segment that matches any key or index.
 #[derive(Clone, Debug)]
-pub(super) struct Pointer {
+pub struct Pointer {
     name: Arc<str>,
     segments: Vec<Segment>,
 }
@@ -26,16 +26,21 @@ enum Segment {
 }
 
 impl Pointer {
-    pub(super) fn parse(text: &str) -> Result<Self, RuleError> {
-        let wrong = || RuleError::Pointer(text.to_owned());
-        let rest = text.strip_prefix('/').ok_or_else(wrong)?;
+    /// Parses a pointer, for example `/messages/*/content`.
+    ///
+    /// # Errors
+    /// The text does not begin with `/`, or has more than 32 segments.
+    pub fn parse(text: &str) -> Result<Self, RuleError> {
+        let rest = text
+            .strip_prefix('/')
+            .ok_or_else(|| RuleError::Pointer(text.to_owned()))?;
         let segment = |segment: &str| match segment {
             "*" => Segment::Any,
             _ => Segment::Named(segment.replace("~1", "/").replace("~0", "~")),
         };
         let segments: Vec<_> = rest.split('/').map(segment).collect();
         if segments.len() > SEGMENTS_MAX {
-            return Err(wrong());
+            return Err(RuleError::Segments(text.to_owned()));
         }
         Ok(Self {
             name: text.into(),

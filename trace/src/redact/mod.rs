@@ -9,6 +9,7 @@ mod field;
 mod pattern;
 mod text;
 
+use std::fmt;
 use std::sync::Arc;
 
 use hmac::{Hmac, Mac};
@@ -17,8 +18,9 @@ use sha2::Sha256;
 
 use crate::Trace;
 
-use self::field::Pointer;
-use self::pattern::Pattern;
+pub use self::field::Pointer;
+use self::field::SEGMENTS_MAX;
+pub use self::pattern::Pattern;
 
 /// Headers that carry credentials whatever the configuration says. A name that ends in one of
 /// [`SECRET_ENDS`] is one, too.
@@ -41,50 +43,39 @@ pub struct Redaction {
     mask: Mask,
 }
 
-/// What a route masks, as it is written down.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+/// The rules of a route, each parsed.
+#[derive(Clone, Default)]
 pub struct Rules {
-    /// Names of headers.
-    pub headers: Vec<String>,
-    /// RFC 6901 pointers into JSON bodies; a segment `*` stands for any key or index.
-    pub fields: Vec<String>,
+    /// Headers of which nothing is stored.
+    pub headers: Vec<HeaderName>,
+    /// Values in JSON bodies.
+    pub fields: Vec<Pointer>,
     /// Patterns in any text.
-    pub patterns: Vec<PatternRule>,
+    pub patterns: Vec<Pattern>,
     /// What stands for what was masked.
     pub replace: String,
     /// Masks are told apart by a hash under this key, so that equal values can still be joined.
     pub hash_key: Option<Vec<u8>>,
 }
 
-/// One pattern.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum PatternRule {
-    /// One that is built in: `email`, `credit_card`, `phone` or `iban`.
-    Named(String),
-    /// A regular expression of the user's, under a name for the counters.
-    Custom {
-        /// As in the counters.
-        name: String,
-        /// In the syntax of the `regex` crate.
-        regex: String,
-    },
-}
-
-/// Why rules are none.
+/// The reason why a text is not a rule.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum RuleError {
-    /// Not the name of a header.
-    #[error("header `{0}`: not a header's name")]
-    Header(String),
     /// Not a pointer.
-    #[error("field `{0}`: a pointer begins with `/`")]
+    #[error("`{0}` must begin with `/`")]
     Pointer(String),
-    /// Not a pattern's name.
-    #[error("pattern `{0}`: not one of `email`, `credit_card`, `phone`, `iban`")]
+    /// A pointer with too many segments.
+    #[error("`{0}` has more than {SEGMENTS_MAX} segments")]
+    Segments(String),
+    /// Not the name of a built-in pattern.
+    #[error("`{0}` is not the name of a pattern")]
     Pattern(String),
     /// Not a regular expression, or one that needs too much memory.
-    #[error("pattern `{0}`: {1}")]
+    #[error("`{0}` is not a valid regular expression: {1}")]
     Regex(String, String),
+    /// A regular expression that matches everywhere.
+    #[error("`{0}` matches the empty text")]
+    Empty(String),
 }
 
 /// How often each rule masked something in one trace.
@@ -110,39 +101,39 @@ impl Counts {
     }
 }
 
-/// What stands for what was masked.
-#[derive(Clone, Debug, Default)]
+/// Replaces what is masked.
+#[derive(Clone, Default)]
 struct Mask {
     marker: Arc<str>,
     key: Option<Arc<[u8]>>,
 }
 
-impl Redaction {
-    /// Compiles rules.
-    pub fn new(rules: &Rules) -> Result<Self, RuleError> {
-        let header = |name: &String| {
-            let parsed = HeaderName::from_bytes(name.as_bytes());
-            parsed.map_err(|_| RuleError::Header(name.clone()))
-        };
-        Ok(Self {
-            headers: rules.headers.iter().map(header).collect::<Result<_, _>>()?,
-            pointers: rules
-                .fields
-                .iter()
-                .map(|text| Pointer::parse(text))
-                .collect::<Result<_, _>>()?,
-            patterns: rules
-                .patterns
-                .iter()
-                .map(Pattern::new)
-                .collect::<Result<_, _>>()?,
-            mask: Mask {
-                marker: rules.replace.as_str().into(),
-                key: rules.hash_key.as_deref().map(Arc::from),
-            },
-        })
+/// Does not show the key.
+impl fmt::Debug for Mask {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let key = self.key.as_ref().map(|_| "[redacted]");
+        let mut mask = f.debug_struct("Mask");
+        mask.field("marker", &self.marker)
+            .field("key", &key)
+            .finish()
     }
+}
 
+impl From<Rules> for Redaction {
+    fn from(rules: Rules) -> Self {
+        Self {
+            headers: rules.headers,
+            pointers: rules.fields,
+            patterns: rules.patterns,
+            mask: Mask {
+                marker: rules.replace.into(),
+                key: rules.hash_key.map(Arc::from),
+            },
+        }
+    }
+}
+
+impl Redaction {
     /// What stands for a header's value, if it must not be stored.
     pub(crate) fn header(
         &self,
@@ -262,28 +253,35 @@ mod tests {
     }
 
     #[test]
-    fn rules_that_are_none_are_refused() {
-        let rules = |change: fn(&mut Rules)| {
-            let mut rules = Rules::default();
-            change(&mut rules);
-            Redaction::new(&rules).map(|_| ()).unwrap_err().to_string()
-        };
-        assert!(rules(|rules| rules.headers.push("a b".into())).contains("`a b`"));
-        assert!(rules(|rules| rules.fields.push("a".into())).contains("`/`"));
-        let pattern = |name: &str| PatternRule::Named(name.into());
-        assert!(
-            Redaction::new(&Rules {
-                patterns: vec![pattern("ssn")],
-                ..Rules::default()
-            })
-            .is_err()
-        );
-        let regex = |regex: &str| PatternRule::Custom {
-            name: "x".into(),
-            regex: regex.into(),
-        };
-        for bad in ["(", "a{1000}{1000}{1000}", "a*"] {
-            assert!(Pattern::new(&regex(bad)).is_err(), "{bad}");
+    fn invalid_rules_are_refused() {
+        let segments = |count: usize| Pointer::parse(&"/a".repeat(count)).map(|_| ());
+        assert_eq!(segments(SEGMENTS_MAX), Ok(()));
+        assert!(matches!(
+            segments(SEGMENTS_MAX + 1),
+            Err(RuleError::Segments(_))
+        ));
+        assert!(matches!(Pointer::parse("a"), Err(RuleError::Pointer(_))));
+        assert!(matches!(Pattern::named("ssn"), Err(RuleError::Pattern(_))));
+        let custom = |regex: &str| Pattern::custom("x", regex).unwrap_err();
+        assert_eq!(custom("a*"), RuleError::Empty("a*".to_owned()));
+        for bad in ["(", "a{1000}{1000}{1000}"] {
+            assert!(matches!(custom(bad), RuleError::Regex(..)), "{bad}");
         }
+        let message = custom("(").to_string();
+        assert_eq!(
+            message,
+            "`(` is not a valid regular expression: unclosed group"
+        );
+    }
+
+    #[test]
+    fn debug_of_a_redaction_does_not_show_its_key() {
+        let rules = Rules {
+            hash_key: Some(b"hunter2".to_vec()),
+            ..Rules::default()
+        };
+        let shown = format!("{:?}", Redaction::from(rules));
+        assert!(shown.contains("[redacted]"), "{shown}");
+        assert!(!shown.contains("104, 117, 110"), "{shown}");
     }
 }

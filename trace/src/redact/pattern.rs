@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use regex::{Regex, RegexBuilder};
 
-use super::{PatternRule, RuleError};
+use super::RuleError;
 
 /// A compiled expression may take this many bytes.
 const REGEX_BYTES_MAX: usize = 1 << 20;
@@ -13,9 +13,9 @@ const REGEX_BYTES_MAX: usize = 1 << 20;
 /// The longest match of [`IBAN`].
 const ACCOUNT_BYTES_MAX: usize = 64;
 
-/// One pattern, compiled.
+/// A pattern that is masked in any text, compiled.
 #[derive(Clone, Debug)]
-pub(super) struct Pattern {
+pub struct Pattern {
     pub(super) name: Arc<str>,
     regex: Regex,
     /// What of a match is one.
@@ -41,26 +41,46 @@ const PHONE: &str = r"\+[0-9]{1,3}(?:[ ./\-]?\(?[0-9]{1,4}\)?){2,6}[0-9]|\([0-9]
 const IBAN: &str = r"\b[A-Za-z]{2}[0-9]{2}(?: ?[A-Za-z0-9]){11,30}\b";
 
 impl Pattern {
-    pub(super) fn new(rule: &PatternRule) -> Result<Self, RuleError> {
-        let whole: Refine = |_, range| vec![range];
-        let (name, regex, refine, numbers) = match rule {
-            PatternRule::Custom { name, regex } => (name, regex.as_str(), whole, true),
-            PatternRule::Named(name) => match name.as_str() {
-                "email" => (name, EMAIL, whole, false),
-                "credit_card" => (name, CREDIT_CARD, cards as Refine, true),
-                "phone" => (name, PHONE, whole, false),
-                "iban" => (name, IBAN, account as Refine, false),
-                _ => return Err(RuleError::Pattern(name.clone())),
-            },
+    /// The names of the built-in patterns.
+    pub const NAMES: [&'static str; 4] = ["email", "credit_card", "phone", "iban"];
+
+    /// The built-in pattern of this name.
+    ///
+    /// # Errors
+    /// No pattern of [`Self::NAMES`] has this name.
+    pub fn named(name: &str) -> Result<Self, RuleError> {
+        let (regex, refine, numbers) = match name {
+            "email" => (EMAIL, whole as Refine, false),
+            "credit_card" => (CREDIT_CARD, cards as Refine, true),
+            "phone" => (PHONE, whole as Refine, false),
+            "iban" => (IBAN, account as Refine, false),
+            _ => return Err(RuleError::Pattern(name.to_owned())),
         };
+        Self::compile(name, regex, refine, numbers)
+    }
+
+    /// A regular expression in the syntax of the `regex` crate. `name` is the one in the counters.
+    ///
+    /// # Errors
+    /// The expression is invalid, needs more than 1 MiB, or matches the empty text.
+    pub fn custom(name: &str, regex: &str) -> Result<Self, RuleError> {
+        Self::compile(name, regex, whole, true)
+    }
+
+    fn compile(name: &str, regex: &str, refine: Refine, numbers: bool) -> Result<Self, RuleError> {
         let compiled = RegexBuilder::new(regex).size_limit(REGEX_BYTES_MAX).build();
-        let wrong = |error: String| RuleError::Regex(name.clone(), error);
-        let compiled = compiled.map_err(|error| wrong(error.to_string()))?;
+        let compiled = compiled.map_err(|error| {
+            // The last line is the reason; those before it repeat the expression.
+            let error = error.to_string();
+            let last = error.lines().last().unwrap_or_default().trim();
+            let last = last.strip_prefix("error: ").unwrap_or(last);
+            RuleError::Regex(regex.to_owned(), last.to_owned())
+        })?;
         if compiled.is_match("") {
-            return Err(wrong("matches nothing at all".to_owned()));
+            return Err(RuleError::Empty(regex.to_owned()));
         }
         Ok(Self {
-            name: name.as_str().into(),
+            name: name.into(),
             regex: compiled,
             refine,
             needles: if regex == EMAIL { &["@", "%40"] } else { &[] },
@@ -90,6 +110,11 @@ impl Pattern {
         }
         all
     }
+}
+
+/// All of a match.
+fn whole(_: &str, range: Range<usize>) -> Vec<Range<usize>> {
+    vec![range]
 }
 
 /// The numbers of cards in a run of digits: whole groups of 13 to 19 digits together, whose
@@ -193,7 +218,7 @@ mod tests {
 
     #[track_caller]
     fn check(name: &str, text: &str, expect: &[&str]) {
-        let pattern = Pattern::new(&PatternRule::Named(name.into())).unwrap();
+        let pattern = Pattern::named(name).unwrap();
         let found = pattern.find_all(text).into_iter();
         let found: Vec<_> = found.map(|range| &text[range]).collect();
         assert_eq!(found, expect, "{name}: {text}");

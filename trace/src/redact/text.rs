@@ -204,12 +204,11 @@ fn masked(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::redact::PatternRule;
 
     #[track_caller]
     fn check(text: &str, expect: Option<&str>) {
         let names = ["email", "credit_card"];
-        let patterns = names.map(|name| Pattern::new(&PatternRule::Named(name.into())).unwrap());
+        let patterns = names.map(|name| Pattern::named(name).unwrap());
         let mask = Mask {
             marker: "#".into(),
             key: None,

@@ -26,7 +26,7 @@ fn sinks_are_ones_that_can_be_sent_to() {
     let both = "type: mlflow, token: x, username: u, password: p";
     check_top(
         &sink(both),
-        "9: export.sinks.a.token: is set, and `username`",
+        "9: export.sinks.a.token: is set together with `username`",
     );
     check_top(
         &sink("type: mlflow, username: u"),
@@ -71,7 +71,7 @@ fn a_secret_with_a_fault_is_not_shown() {
         format!("{MINIMAL}export: {{sinks: {{a: {{type: mlflow, token: \"hunter\\n2\"}}}}}}");
     let errors = parse(&text, &Env::default()).unwrap_err().to_string();
     assert!(
-        errors.contains("export.sinks.a.token: holds a character"),
+        errors.contains("export.sinks.a.token: contains a character"),
         "{errors}"
     );
     assert!(!errors.contains("hunter"), "{errors}");

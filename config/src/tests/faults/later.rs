@@ -1,9 +1,9 @@
-//! What later versions bring is refused, never ignored.
+//! Values that a later version will support are refused, never ignored.
 
 use super::check_top;
 
 #[test]
-fn what_is_not_yet_supported_is_refused() {
+fn values_that_are_not_yet_supported_are_refused() {
     check_top(
         "export: {spool: {when_full: block}}",
         "9: export.spool.when_full: not yet supported",

@@ -1,4 +1,4 @@
-//! Every check, as a line that breaks it and the error that names the place.
+//! Every check, as a line that fails it and the error that names the place.
 
 mod export;
 mod later;
@@ -8,7 +8,7 @@ mod serving;
 use super::fixture::{MINIMAL, parse};
 use crate::Env;
 
-/// Puts lines before the given line of the minimal example; what is wrong is all that is said.
+/// Puts lines before the given line of the minimal example; the errors are exactly those.
 #[track_caller]
 pub(super) fn check(before_line: usize, put: &str, expect: &str) {
     let mut lines: Vec<&str> = MINIMAL.lines().collect();
@@ -20,7 +20,7 @@ pub(super) fn check(before_line: usize, put: &str, expect: &str) {
 pub(super) fn check_whole(text: &str, expect: &str) {
     let env = Env::from_iter([("BAD_PORT", "0")]);
     let errors = match parse(text, &env) {
-        Ok(config) => panic!("taken: {text}\n{config:?}"),
+        Ok(config) => panic!("accepted: {text}\n{config:?}"),
         Err(errors) => errors.to_string(),
     };
     let expect: Vec<_> = expect.lines().map(str::trim).collect();
@@ -82,11 +82,11 @@ log: {level: loud}
 admin: 127.0.0.1:1
 ";
     let expect = "\
-        2: listeners[0].address: port `0` is not in
+        2: listeners[0].address: port `0` is not a number
         3: listeners[1].address: is required
         3: listeners[1].addres: unknown key, did you mean `address`?
         4: limits.connections: `0` is not a whole number
-        4: limits.drain: `soon` is not a time
+        4: limits.drain: `soon` is not a duration
         6: upstreams.model.endpoints[0]: must be a URL
         6: upstreams.model.http: `3` is not one of `auto`, `1`, `2`
         8: routes[0].name: is required
@@ -108,12 +108,12 @@ fn what_is_not_a_mapping_with_the_needed_sections_is_refused() {
         check_whole(empty, needed);
     }
     check_whole("[]", &format!("1: must be a mapping\n{needed}"));
-    check_whole("a: [1\nb: 2", "2: is not YAML");
-    check_whole("a: 1\n---\nb: 1", "2: must hold one YAML document");
+    check_whole("a: [1\nb: 2", "2: is not valid YAML");
+    check_whole("a: 1\n---\nb: 1", "2: must contain one YAML document");
 }
 
 #[test]
-fn keys_are_ours_and_given_once() {
+fn unknown_and_repeated_keys_are_faults() {
     check_top(
         "listener: []",
         "9: listener: unknown key, did you mean `listeners`?",
@@ -122,7 +122,10 @@ fn keys_are_ours_and_given_once() {
         "export: {queue: {max_trace: 1}}",
         "9: export.queue.max_trace: unknown key, did you",
     );
-    check_top("limits: {}\nlimits: {}", "10: limits: is given twice");
+    check_top(
+        "limits: {}\nlimits: {}",
+        "10: limits: is given twice, first in line 9",
+    );
     check_upstream(
         "http: 1\n    http: 2",
         "7: upstreams.model.http: is given twice",
@@ -164,7 +167,7 @@ fn interpolation_reaches_every_value_and_unset_names_are_errors() {
     );
     check_top(
         "log: {level: \"${env:NONE\"}",
-        "9: log.level: `${env:` has no `}`",
+        "9: log.level: `${env:` has no closing `}`",
     );
     check(
         3,

@@ -10,7 +10,7 @@ use crate::{
 fn routes_are_named_once_and_refer_to_what_exists() {
     check_top(
         "  - {name: chat, upstream: model}",
-        "9: routes[1].name: a route before it is named `chat`",
+        "9: routes[1].name: an earlier route is named `chat`",
     );
     check_top(
         "  - {name: b, upstream: x}",
@@ -37,11 +37,11 @@ fn routes_are_named_once_and_refer_to_what_exists() {
     );
     check_route(
         "sampling: {max_per_second: 0}",
-        "9: routes[0].sampling.max_per_second: `0` is not a number of more than 0",
+        "9: routes[0].sampling.max_per_second: `0` is not a number above 0",
     );
     check_route(
         "sampling: {keep: {slower_than: 5}}",
-        "9: routes[0].sampling.keep.slower_than: `5` is not a time",
+        "9: routes[0].sampling.keep.slower_than: `5` is not a duration",
     );
     check_route(
         "sampling: {keep: {larger_than: big}}",
@@ -74,12 +74,15 @@ fn routes_are_named_once_and_refer_to_what_exists() {
 }
 
 #[test]
-fn matches_are_ones_that_a_request_can_meet() {
+fn conditions_that_no_request_can_meet_are_refused() {
     for key in ["path", "path_prefix", "path_glob"] {
         let expect = format!("9: routes[0].match.{key}: must begin with \"/\"");
         check_route(&format!("match: {{{key}: v1}}"), &expect);
     }
-    check_route("match: {path: /a?b}", "9: routes[0].match.path: holds `?`");
+    check_route(
+        "match: {path: /a?b}",
+        "9: routes[0].match.path: contains `?`",
+    );
     check_route(
         "match: {path: /a, path_glob: /b}",
         "9: routes[0].match.path_glob: only one of",
@@ -98,7 +101,7 @@ fn matches_are_ones_that_a_request_can_meet() {
     );
     check_route(
         "match: {headers: {a: \"b\\nc\"}}",
-        "9: routes[0].match.headers.a: holds a",
+        "9: routes[0].match.headers.a: contains a",
     );
     check_route(
         "match: {headers: {a: }}",
@@ -107,7 +110,7 @@ fn matches_are_ones_that_a_request_can_meet() {
 }
 
 #[test]
-fn traces_carry_what_mlflow_takes() {
+fn names_and_tags_that_mlflow_does_not_accept_are_refused() {
     check_route(
         "trace: {context: new}",
         "9: routes[0].trace.context: `new` is not one of `own`",
@@ -162,7 +165,7 @@ fn traces_carry_what_mlflow_takes() {
 }
 
 #[test]
-fn a_source_names_one_place_that_there_is() {
+fn a_source_names_exactly_one_existing_place() {
     for (source, expect) in [
         ("{header: a, query: b}", ": must name one of `header`"),
         ("{path: 0}", ".path: `0` is not a whole number from 1 to 64"),
@@ -176,7 +179,7 @@ fn a_source_names_one_place_that_there_is() {
 }
 
 #[test]
-fn what_decides_sampling_is_not_read_from_the_body() {
+fn the_value_that_decides_sampling_is_not_read_from_the_body() {
     for by in ["session", "user"] {
         let sources = format!("{by}: [{{header: x}}, {{body: /x}}]");
         let put = format!("sampling: {{by: {by}}}, trace: {{{sources}}}");
@@ -198,21 +201,28 @@ fn check_warning(second: &str, expect: Option<&str>) {
 fn a_route_that_can_never_match_is_a_warning() {
     let same = "{name: b, upstream: model, match: {methods: [POST, GET], host: a}}";
     let warning =
-        "routes[1]: route `b` never matches: route `chat` before it takes the same requests";
+        "routes[1]: route `b` never matches: route `chat` before it matches the same requests";
     check_warning(same, Some(warning));
     check_warning("{name: b, upstream: model, match: {host: a}}", None);
     check_warning("{name: b, upstream: model}", None);
+    let slash = "{name: b, upstream: model, match: {path_prefix: /v1}}
+  - {name: c, upstream: model, match: {path_prefix: /v1/}}";
+    let warning =
+        "routes[2]: route `c` never matches: route `b` before it matches the same requests";
+    check_warning(slash, Some(warning));
     let any = "{name: b, upstream: model}\n  - {name: c, upstream: model, match: {path: /c}}";
-    let warning = "routes[2]: route `c` never matches: route `b` before it takes the same requests";
+    let warning =
+        "routes[2]: route `c` never matches: route `b` before it matches the same requests";
     check_warning(any, Some(warning));
     let headers = "{name: b, upstream: model, match: {headers: {A: 1, b: 2}}}
   - {name: c, upstream: model, match: {headers: {B: 2, a: 1}}}";
-    let warning = "routes[2]: route `c` never matches: route `b` before it takes the same requests";
+    let warning =
+        "routes[2]: route `c` never matches: route `b` before it matches the same requests";
     check_warning(headers, Some(warning));
 }
 
 #[test]
-fn a_latency_budget_says_how_much_and_what_gives_way() {
+fn a_latency_budget_has_a_limit_and_a_lower_capture_level() {
     check_route(
         "latency_budget: {degrade_to: off}",
         "9: routes[0].latency_budget.overhead_p99: is required",
@@ -228,7 +238,7 @@ fn a_latency_budget_says_how_much_and_what_gives_way() {
 }
 
 #[test]
-fn sampling_by_what_has_no_source_is_a_warning() {
+fn sampling_by_a_value_without_a_source_is_a_warning() {
     let warning =
         "routes[1].sampling: by `user` decides by the trace, because `trace.user` names no source";
     let by_user = "name: b, upstream: model, match: {host: b}, sampling: {by: user}";
@@ -238,7 +248,7 @@ fn sampling_by_what_has_no_source_is_a_warning() {
 }
 
 #[test]
-fn what_is_masked_is_named_as_it_can_be_found() {
+fn redaction_rules_that_cannot_match_are_refused() {
     for (redact, expect) in [
         ("{fields: [a]}", "fields[0]: `a` must begin with `/`"),
         ("{headers: [a b]}", "headers[0]: `a b` is not"),
@@ -249,11 +259,11 @@ fn what_is_masked_is_named_as_it_can_be_found() {
         ("{patterns: [{name: x}]}", "patterns[0].regex: is required"),
         (
             "{patterns: [{name: x, regex: \"(\"}]}",
-            "patterns[0].regex: `(` is no regular expression: error: unclosed group",
+            "patterns[0].regex: `(` is not a valid regular expression: unclosed group",
         ),
         (
             "{patterns: [{name: x, regex: a*}]}",
-            "patterns[0].regex: `a*` matches nothing at all",
+            "patterns[0].regex: `a*` matches the empty text",
         ),
         ("{replace: \"\"}", "replace: "),
         (

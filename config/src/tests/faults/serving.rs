@@ -3,16 +3,16 @@
 use super::{check, check_top, check_upstream};
 
 #[test]
-fn listeners_have_addresses_of_their_own_and_certificates_that_work() {
+fn listeners_need_distinct_addresses_and_matching_certificates() {
     check(
         3,
         "  - address: 127.0.0.1:8080",
-        "3: listeners[1].address: `127.0.0.1:8080` is taken",
+        "3: listeners[1].address: `127.0.0.1:8080` is already used",
     );
     check(
         3,
         "  - address: 0.0.0.0:8080",
-        "3: listeners[1].address: `0.0.0.0:8080` is taken",
+        "3: listeners[1].address: `0.0.0.0:8080` is already used",
     );
     check(
         3,
@@ -22,11 +22,11 @@ fn listeners_have_addresses_of_their_own_and_certificates_that_work() {
     check(
         3,
         "  - address: 127.0.0.1:9902",
-        "3: listeners[1].address: `127.0.0.1:9902` is taken",
+        "3: listeners[1].address: `127.0.0.1:9902` is already used",
     );
     check_top(
         "admin: {address: '127.0.0.1:8080'}",
-        "2: listeners[0].address: `127.0.0.1:8080` is taken",
+        "2: listeners[0].address: `127.0.0.1:8080` is already used",
     );
     check(3, "    tls:", "3: listeners[0].tls: is empty");
     let tls = |keys: &str| format!("    tls: {{{keys}}}");
@@ -64,7 +64,7 @@ fn listeners_have_addresses_of_their_own_and_certificates_that_work() {
 }
 
 #[test]
-fn limits_are_positive_and_within_what_can_be_kept() {
+fn limits_outside_their_range_are_refused() {
     check_top(
         "limits: {connections: 0}",
         "9: limits.connections: `0` is not a whole number",
@@ -77,7 +77,10 @@ fn limits_are_positive_and_within_what_can_be_kept() {
         "limits: {head_bytes: 0}",
         "9: limits.head_bytes: must be more than 0",
     );
-    check_top("limits: {drain: 30}", "9: limits.drain: `30` is not a time");
+    check_top(
+        "limits: {drain: 30}",
+        "9: limits.drain: `30` is not a duration",
+    );
     check_top(
         "limits: {capture_bytes: lots}",
         "9: limits.capture_bytes: `lots` is not a size",
@@ -85,7 +88,7 @@ fn limits_are_positive_and_within_what_can_be_kept() {
 }
 
 #[test]
-fn upstreams_have_endpoints_that_can_be_verified() {
+fn upstreams_need_endpoints_that_can_be_verified() {
     check(
         6,
         "  b: {}",
@@ -99,7 +102,7 @@ fn upstreams_have_endpoints_that_can_be_verified() {
     check(
         6,
         "  b: {endpoints: [http://a/v1]}",
-        "6: upstreams.b.endpoints[0]: `/v1` is more than",
+        "6: upstreams.b.endpoints[0]: `/v1` is not part of",
     );
     check(
         6,
@@ -137,7 +140,7 @@ fn upstreams_have_endpoints_that_can_be_verified() {
 }
 
 #[test]
-fn upstreams_are_spoken_to_in_ways_that_exist() {
+fn settings_of_upstreams_that_do_not_exist_are_refused() {
     check_upstream(
         "http: 3",
         "6: upstreams.model.http: `3` is not one of `auto`, `1`, `2`",

@@ -1,27 +1,28 @@
 //! A secret in every field of every format, found in no trace.
 
 use super::*;
-use crate::{PatternRule, Redaction, Rules};
+use http::HeaderName;
+
+use crate::{Pattern, Pointer, Redaction, Rules};
 
 const MAIL: &str = "planted.secret@example.org";
 const CARD: &str = "4111111111111111";
 
 fn rules() -> Rules {
     Rules {
-        headers: vec!["x-customer".into()],
-        fields: vec![
-            "/messages/*/content".into(),
-            "/choices/*/message/content".into(),
-            "/*/secret".into(),
-            "/dataframe_split/data/*/1".into(),
-        ],
+        headers: vec![HeaderName::from_static("x-customer")],
+        fields: [
+            "/messages/*/content",
+            "/choices/*/message/content",
+            "/*/secret",
+            "/dataframe_split/data/*/1",
+        ]
+        .map(|pointer| Pointer::parse(pointer).unwrap())
+        .into(),
         patterns: vec![
-            PatternRule::Named("email".into()),
-            PatternRule::Named("credit_card".into()),
-            PatternRule::Custom {
-                name: "ticket".into(),
-                regex: "T-[0-9]{4}".into(),
-            },
+            Pattern::named("email").unwrap(),
+            Pattern::named("credit_card").unwrap(),
+            Pattern::custom("ticket", "T-[0-9]{4}").unwrap(),
         ],
         replace: "[REDACTED]".into(),
         hash_key: None,
@@ -29,7 +30,7 @@ fn rules() -> Rules {
 }
 
 fn masked(exchange: Exchange, rules: &Rules) -> Decoded {
-    let redaction = Redaction::new(rules).unwrap();
+    let redaction = Redaction::from(rules.clone());
     Decoded::of(&exchange.plan(|plan| plan.redaction = redaction))
 }
 
@@ -296,7 +297,7 @@ fn equal_values_have_equal_masks_under_a_key() {
 fn the_bytes_that_pass_are_not_touched() {
     let exchange = exchange("/x", &format!(r#"{{"a":"{MAIL}"}}"#), "{}");
     let before = exchange.request.body.chunks[0].bytes.clone();
-    let exchange = exchange.plan(|plan| plan.redaction = Redaction::new(&rules()).unwrap());
+    let exchange = exchange.plan(|plan| plan.redaction = Redaction::from(rules()));
     let decoded = Decoded::of(&exchange);
     check_absent(&decoded, "copy");
     assert_eq!(exchange.request.body.chunks[0].bytes, before);
