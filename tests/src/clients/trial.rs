@@ -88,7 +88,7 @@ impl Call {
 
 /// A gateway before `server`, with both routes.
 pub fn two_routes(server: impl AsRef<str>) -> Setup {
-    let keep = json!({"errors": true, "max_per_second": 1000});
+    let keep = json!({"errors": true, "client_left": true, "max_per_second": 1000});
     Gateway::before(server).set(
         "routes",
         json!([
