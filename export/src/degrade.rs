@@ -106,6 +106,20 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_body_that_is_let_go_of_is_truncated_and_keeps_its_size() {
+        let plan = crate::tests::support::plan();
+        let mut exchange = crate::tests::support::exchange(&plan, 1, "word".into());
+        let response = exchange.response.as_mut().unwrap();
+        // There never was one: nothing is missing of it.
+        response.body = Body::default();
+        drop_bodies(&mut exchange);
+        let (request, response) = (&exchange.request.body, &exchange.response.unwrap().body);
+        assert_eq!((request.bytes, request.truncated), (4, true));
+        assert_eq!((response.bytes, response.truncated), (0, false));
+        assert!(request.chunks.is_empty() && exchange.charge.is_none());
+    }
+
+    #[test]
     fn tight_from_three_quarters_on_until_half() {
         let tightness = Tightness::default();
         let answers = [74, 75, 60, 51, 50, 74].map(|used| tightness.is_tight(used, 100));

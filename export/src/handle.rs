@@ -285,8 +285,33 @@ fn pinned_bytes(exchange: &Exchange) -> usize {
 
 #[cfg(test)]
 mod tests {
-    use crate::tests::stub::Stub;
-    use crate::tests::support::{Export, config, exchange};
+    use super::*;
+    use crate::metrics::Metrics;
+    use crate::tests::stub::{PATIENCE, Stub};
+    use crate::tests::support::{Export, config, exchange, plan};
+
+    #[test]
+    fn offers_that_bring_the_queue_past_a_quarter_wake_the_encoders() {
+        let queue = Queue::new(Budget::new(8, 1 << 20), Vec::new(), Vec::new());
+        let (woken, wakes) = std::sync::mpsc::channel();
+        let (slept, asleep) = std::sync::mpsc::channel();
+        let sleeper = std::thread::spawn(move || {
+            slept.send(()).unwrap();
+            std::thread::park();
+            woken.send(()).unwrap();
+        });
+        queue.attach(vec![sleeper.thread().clone()]);
+        asleep.recv().unwrap();
+        let plan = plan();
+        let config = config(&Stub::willing());
+        let metrics = Metrics::register(&prometheus::Registry::new(), &queue.budget).unwrap();
+        let account = Account::new(&config.routes[0], &metrics);
+        for id in 1..=2 {
+            queue.enqueue(&account, exchange(&plan, id, "{}".into()));
+        }
+        // Nobody else ever wakes it.
+        wakes.recv_timeout(PATIENCE).unwrap();
+    }
 
     #[test]
     fn an_offer_that_the_end_overtakes_is_counted() {

@@ -299,6 +299,92 @@ mod tests {
         assert_eq!(spans[0].attributes.len(), trace.spans[0].attributes.len());
     }
 
+    /// OpenTelemetry's own messages, which owe nothing to this crate.
+    mod theirs {
+        pub(super) use opentelemetry_proto::tonic::common::v1::any_value::Value;
+        pub(super) use opentelemetry_proto::tonic::common::v1::{AnyValue, ArrayValue};
+        pub(super) use opentelemetry_proto::tonic::trace::v1::span::SpanKind;
+        pub(super) use opentelemetry_proto::tonic::trace::v1::status::StatusCode;
+        pub(super) use opentelemetry_proto::tonic::trace::v1::{ResourceSpans, Span};
+    }
+
+    fn read(trace: &Trace) -> Vec<theirs::Span> {
+        let record = Encodable::new(trace).encode();
+        let read = theirs::ResourceSpans::decode(record).unwrap();
+        let scopes = read.scope_spans.into_iter();
+        scopes.flat_map(|scope| scope.spans).collect()
+    }
+
+    #[test]
+    fn opentelemetrys_own_reader_finds_every_value_where_it_belongs() {
+        let spans = read(&trace(Vec::new()));
+        let [root, bare] = &spans[..] else {
+            panic!("{spans:#?}")
+        };
+        assert_eq!(root.trace_id, TraceId::from_random(7).as_bytes());
+        assert_eq!(root.span_id, SpanId::from_random(1).as_bytes());
+        assert!(root.parent_span_id.is_empty());
+        assert_eq!(root.name, "root");
+        assert_eq!(root.kind(), theirs::SpanKind::Server);
+        assert_eq!(root.start_time_unix_nano, 1_700_000_000_000_000_001);
+        assert_eq!(root.end_time_unix_nano, 1_700_000_001_000_000_001);
+        let status = root.status.as_ref().unwrap();
+        assert_eq!(status.code(), theirs::StatusCode::Error);
+        assert_eq!(status.message, "oh");
+        let [link] = &root.links[..] else {
+            panic!("{root:#?}")
+        };
+        assert_eq!(link.trace_id, TraceId::from_random(8).as_bytes());
+        assert_eq!(link.span_id, SpanId::from_random(9).as_bytes());
+        assert_eq!(bare.trace_id, root.trace_id);
+        assert_eq!(bare.parent_span_id, root.span_id);
+        assert_eq!(bare.kind(), theirs::SpanKind::Client);
+        assert_eq!((bare.start_time_unix_nano, bare.end_time_unix_nano), (0, 0));
+        let mut fine = trace(Vec::new());
+        fine.spans[0].status = Status::Ok;
+        let status = read(&fine)[0].status.clone().unwrap();
+        assert_eq!(
+            (status.code(), &*status.message),
+            (theirs::StatusCode::Ok, "")
+        );
+    }
+
+    #[test]
+    fn opentelemetrys_own_reader_finds_every_kind_of_attribute() {
+        use theirs::Value as Theirs;
+        let texts = |texts: &[&str]| {
+            let value = |text: &&str| theirs::AnyValue {
+                value: Some(Theirs::StringValue((*text).into())),
+            };
+            let values = texts.iter().map(value).collect();
+            Theirs::ArrayValue(theirs::ArrayValue { values })
+        };
+        let rows: [(&'static str, Value, Theirs); 10] = [
+            ("text", "wörds".into(), Theirs::StringValue("wörds".into())),
+            ("empty", "".into(), Theirs::StringValue(String::new())),
+            ("true", true.into(), Theirs::BoolValue(true)),
+            ("false", false.into(), Theirs::BoolValue(false)),
+            ("zero", 0.into(), Theirs::IntValue(0)),
+            ("less", (-1).into(), Theirs::IntValue(-1)),
+            ("most", i64::MAX.into(), Theirs::IntValue(i64::MAX)),
+            ("half", 0.5.into(), Theirs::DoubleValue(0.5)),
+            ("none", Value::Texts(Vec::new()), texts(&[])),
+            (
+                "some",
+                Value::Texts(vec!["a".into(), "".into()]),
+                texts(&["a", ""]),
+            ),
+        ];
+        let given = rows.iter().map(|(key, value, _)| (*key, value.clone()));
+        let spans = read(&trace(given.collect()));
+        let found = spans[0].attributes.iter().map(|attribute| {
+            let value = attribute.value.as_ref().unwrap();
+            (&*attribute.key, value.value.clone().unwrap())
+        });
+        let expect = rows.iter().map(|(key, _, value)| (*key, value.clone()));
+        assert_eq!(found.collect::<Vec<_>>(), expect.collect::<Vec<_>>());
+    }
+
     #[test]
     fn a_record_is_what_the_schemas_own_encoder_makes_of_it() {
         check(Vec::new());

@@ -252,7 +252,6 @@ impl Capture {
                 end: self.marks.at(now),
                 overhead_head: figures.offpath,
                 overhead_body: self.marks.body(),
-                connect: figures.connect,
                 attempts: self.attempts,
             },
             outcome,

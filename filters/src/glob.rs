@@ -70,6 +70,12 @@ mod tests {
         check("/**/chat/*", "/chat/x/chat/y", true);
         check("/a*b*c", "/aXbYbZc", true);
         check("/a*b*c", "/aXbYb/c", false);
+        check("**/infer", "/v1/a/infer", true);
+        check("**b", "abab", true);
+        check("**b", "aba", false);
+        check("/**/a/**/b", "/x/a/b/a/c/b", true);
+        check("/**a*/c", "/aab/a/ab/c", true);
+        check("/**a*/c", "/aab/a/ab/d", false);
         check("*", "", true);
         check("", "", true);
         check("", "/", false);

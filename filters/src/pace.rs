@@ -190,6 +190,36 @@ mod tests {
         assert!(kept < 11_000);
     }
 
+    /// The share after one window of a hundred exchanges of two thousand bytes, from midnight on.
+    fn share_after_a_window(budget: Daily) -> f64 {
+        let origin = origin();
+        let pace = Pace::new(budget, origin, Duration::ZERO).unwrap();
+        for _ in 0..100 {
+            pace.want(origin);
+            pace.spend(2_000);
+        }
+        pace.want(origin + WINDOW);
+        pace.share()
+    }
+
+    #[test]
+    fn from_the_first_window_on_what_is_left_is_shared_out_over_what_is_left_of_the_day() {
+        // Ten exchanges a second are wanted, for the day but its first ten seconds.
+        let wanted = 10.0 * (86_400.0 - 10.0);
+        let traces = traces(400_000);
+        let bytes = Daily {
+            max_traces: None,
+            max_bytes: Some(500_000_000),
+        };
+        for (budget, expect) in [
+            (traces, (400_000.0 - 100.0) / wanted),
+            (bytes, (500_000_000.0 - 200_000.0) / (2_000.0 * wanted)),
+        ] {
+            let share = share_after_a_window(budget);
+            assert!((share - expect).abs() < 1e-9, "{share}, not {expect}");
+        }
+    }
+
     #[test]
     fn what_fits_is_kept_whole() {
         let (kept, _) = spend(traces(100_000), Duration::ZERO, |_| 1, 0);

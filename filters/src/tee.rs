@@ -188,6 +188,28 @@ mod tests {
     }
 
     #[test]
+    fn a_chunk_that_is_cut_is_charged_with_what_was_cut_off() {
+        let budget = CaptureBudget::new(1 << 20);
+        let mut lease = budget.lease();
+        let mut tap = Tap::new(10, Memory::Exact);
+        tap.take(&Bytes::from(vec![7; 100_000]), Duration::ZERO, &mut lease);
+        assert!((100_000..101_000).contains(&budget.used()));
+        assert_eq!(held(tap), (vec![7; 10], 100_000, true));
+    }
+
+    #[test]
+    fn tiny_chunks_are_charged_with_what_keeping_each_takes() {
+        let budget = CaptureBudget::new(1 << 20);
+        let mut lease = budget.lease();
+        let mut tap = Tap::new(1 << 20, Memory::Exact);
+        for _ in 0..1_000 {
+            tap.take(&Bytes::from_static(b"x"), Duration::ZERO, &mut lease);
+        }
+        // An entry in a list that may be half empty, and the byte.
+        assert!(budget.used() >= 1_000 * (2 * size_of::<Chunk>() + 1));
+    }
+
+    #[test]
     fn a_restart_gives_back_what_the_first_attempt_held() {
         let budget = CaptureBudget::new(1 << 20);
         let mut lease = budget.lease();

@@ -208,7 +208,6 @@ fn exchange(case: &Case<'_>, redaction: Redaction, statistics: bool) -> Exchange
             end: at(9),
             overhead_head: at(0),
             overhead_body: at(0),
-            connect: at(0),
             attempts: 1,
         },
         outcome: Outcome {

@@ -213,8 +213,6 @@ pub struct Timing {
     pub overhead_head: Duration,
     /// What the response tap did while the body passed.
     pub overhead_body: Duration,
-    /// Getting a connection; zero when one was reused.
-    pub connect: Duration,
     /// Attempts at the upstream call; more than one after a retry.
     pub attempts: u32,
 }

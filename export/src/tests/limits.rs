@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::stub::{Stub, status};
-use super::support::{Export, config, decode};
+use super::support::{Export, config, decode, eventually};
 use crate::otlp::proto::Any;
 
 #[test]
@@ -160,7 +160,7 @@ fn a_queue_that_fills_loses_contents_first_and_says_so() {
         export.offer(id, "word");
         export.wait(|sinks| sinks[0].pending.queue + sinks[0].pending.in_flight == id as u64);
         // Encoded before the next comes: pinned bodies have become records.
-        std::thread::sleep(Duration::from_millis(60));
+        eventually(|| export.metric("offpath_encode_seconds_count") == id as f64);
     }
     let degraded = r#"offpath_degraded_total{because="queue",route="r"}"#;
     assert_eq!(export.metric(degraded), 6.0);

@@ -258,9 +258,12 @@ fn past_the_quota_traces_wait_in_memory_and_then_the_newest_are_dropped() {
     let offered = 60;
     for id in 1..=offered {
         export.offer(id, "x".repeat(1_000));
-        let busy = |sinks: &[RouteSink]| sinks[0].pending.queue > 4;
-        wait(&export.handle, |sinks| !busy(sinks));
-        std::thread::sleep(Duration::from_millis(12));
+        // Encoded, or refused, before the next comes: what waits then waits for the sink.
+        export.wait(|sinks| {
+            let encoded = export.metric("offpath_encode_seconds_count") as u64;
+            let refused = sinks[0].dropped.get("queue_full").copied();
+            encoded + refused.unwrap_or(0) == id as u64
+        });
     }
     let sinks = export.wait(|sinks| sinks[0].kept == offered as u64);
     let spool = export.handle.status().destinations[0]

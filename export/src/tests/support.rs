@@ -64,19 +64,9 @@ impl Export {
         let (handle, pipeline) = open_with(config, &registry, decode).unwrap();
         let route = &config.routes[0];
         let plan = Arc::new(Plan {
-            index: 0,
             route: Arc::clone(&route.name),
             name: Arc::clone(&route.trace.name),
-            level: Level::Full,
-            join: false,
-            user: Vec::new(),
-            session: Vec::new(),
-            tags: Vec::new(),
-            metadata: Vec::new(),
-            client_request_id: Vec::new(),
-            decoded_max: 1 << 20,
-            redaction: offpath_trace::Redaction::default(),
-            statistics: false,
+            ..Plan::clone(&plan())
         });
         let door = Door {
             handle: handle.clone(),
@@ -104,6 +94,25 @@ impl Export {
     pub(crate) fn metric(&self, line: &str) -> f64 {
         metric(&self.registry, line)
     }
+}
+
+/// Of the first route, which keeps everything.
+pub(crate) fn plan() -> Arc<Plan> {
+    Arc::new(Plan {
+        index: 0,
+        route: "r".into(),
+        name: "r".into(),
+        level: Level::Full,
+        join: false,
+        user: Vec::new(),
+        session: Vec::new(),
+        tags: Vec::new(),
+        metadata: Vec::new(),
+        client_request_id: Vec::new(),
+        decoded_max: 1 << 20,
+        redaction: offpath_trace::Redaction::default(),
+        statistics: false,
+    })
 }
 
 /// See [`Export::metric`].
@@ -213,7 +222,6 @@ pub(crate) fn exchange(plan: &Arc<Plan>, id: u128, body: Bytes) -> Exchange {
             end: Duration::from_millis(80),
             overhead_head: Duration::ZERO,
             overhead_body: Duration::ZERO,
-            connect: Duration::ZERO,
             attempts: 1,
         },
         outcome: Outcome {

@@ -25,6 +25,16 @@ fn plan() -> Arc<Plan> {
 }
 
 fn recording(budget: &CaptureBudget, keeping: Keeping) -> Box<Recording> {
+    recording_of(Version::HTTP_11, 1_000, budget, keeping)
+}
+
+/// Of a request in this version, with so many bytes of each body.
+fn recording_of(
+    version: Version,
+    max_body: usize,
+    budget: &CaptureBudget,
+    keeping: Keeping,
+) -> Box<Recording> {
     let ids = Ids {
         trace_id: TraceId::from_random(1),
         root: SpanId::from_random(2),
@@ -35,7 +45,7 @@ fn recording(budget: &CaptureBudget, keeping: Keeping) -> Box<Recording> {
     let request = Request {
         method: Method::POST,
         uri: Uri::from_static("/v1/chat/completions"),
-        version: Version::HTTP_11,
+        version,
         headers: Headers::default(),
         tls: false,
         client: None,
@@ -47,21 +57,26 @@ fn recording(budget: &CaptureBudget, keeping: Keeping) -> Box<Recording> {
         keeping,
         ("id".into(), request),
         500,
-        1_000,
+        max_body,
         budget,
     )
 }
 
-fn capture(budget: &CaptureBudget) -> (Capture, Instant) {
+/// By its head.
+fn kept() -> Keeping {
     let head = Head {
         kept: Some(KeptBecause::Ratio),
         weight: Some(1.0),
     };
-    kept_by(budget, |_| Keeping {
+    Keeping {
         head,
         rules: None,
         content: false,
-    })
+    }
+}
+
+fn capture(budget: &CaptureBudget) -> (Capture, Instant) {
+    kept_by(budget, |_| kept())
 }
 
 /// One that the head decision passed over, and that is kept if it failed.
@@ -168,6 +183,111 @@ fn without_room_a_body_is_counted_and_not_held() {
         (0, 5, true)
     );
     assert_eq!(budget.used(), 0);
+}
+
+#[test]
+fn a_recording_is_charged_with_itself_and_its_head() {
+    let budget = CaptureBudget::new(1 << 20);
+    let (capture, _) = capture(&budget);
+    assert_eq!(budget.used(), 500 + size_of::<Recording>());
+    drop(capture);
+    assert_eq!(budget.used(), 0);
+}
+
+/// What an exchange is charged for one chunk of each body, the request's in the first version and the
+/// response's in the second.
+fn charged(asked: Version, answered: Version) -> [usize; 2] {
+    let budget = CaptureBudget::new(1 << 20);
+    let (mut capture, now) = capture(&budget);
+    capture.record(recording_of(asked, 1 << 20, &budget, kept()));
+    let chunk = Bytes::from(vec![7; 10_000]);
+    let before = budget.used();
+    capture.request_chunk(&chunk, now);
+    let between = budget.used();
+    capture.response_head(StatusCode::OK, &HeaderMap::new(), Some(answered));
+    capture.response_chunk(&chunk, now);
+    [between - before, budget.used() - between]
+}
+
+#[test]
+fn a_body_that_came_over_http2_is_charged_with_the_buffers_that_it_was_cut_from() {
+    const EXACT: std::ops::Range<usize> = 10_000..10_500;
+    const SLICED: std::ops::Range<usize> = 32_768..33_268;
+    for (asked, asked_as) in [(Version::HTTP_11, EXACT), (Version::HTTP_2, SLICED)] {
+        for (answered, answered_as) in [(Version::HTTP_11, EXACT), (Version::HTTP_2, SLICED)] {
+            let [request, response] = charged(asked, answered);
+            assert!(asked_as.contains(&request), "{asked:?}: {request}");
+            assert!(answered_as.contains(&response), "{answered:?}: {response}");
+        }
+    }
+}
+
+#[test]
+fn the_end_has_the_times_of_the_whole_of_the_first_byte_and_of_the_taps() {
+    let budget = CaptureBudget::new(1 << 20);
+    let (mut capture, now) = capture(&budget);
+    let at = |ms| now + Duration::from_millis(ms);
+    capture.attempt(at(1));
+    capture.marks().connected(at(3), false);
+    capture.marks().head_sent(at(3));
+    capture.marks().response_received(at(20));
+    capture.response_head(StatusCode::OK, &HeaderMap::new(), Some(Version::HTTP_11));
+    capture.response_composed(at(24));
+    for piece in 0..3 {
+        let began = at(50 + 10 * piece);
+        capture.response_chunk(&Bytes::from_static(b"part"), began);
+        let ended = began + Duration::from_micros(7);
+        capture.marks().response_tapped(began, ended);
+    }
+    let timing = capture.finish(at(90), complete()).unwrap().exchange.timing;
+    assert_eq!(timing.end, Duration::from_millis(90));
+    assert_eq!(timing.first_byte, Some(Duration::from_millis(50)));
+    assert_eq!(timing.response_head, Some(Duration::from_millis(20)));
+    assert_eq!(timing.overhead_head, Duration::from_millis(1 + 4));
+    assert_eq!(timing.overhead_body, Duration::from_micros(21));
+}
+
+/// Why an exchange is kept by these rules that asks with so many bytes, is answered with so many
+/// after a tenth of a second, and ends after a second.
+fn kept_because(rules: Keep, asked: usize, answered: usize) -> Option<KeptBecause> {
+    let budget = CaptureBudget::new(1 << 20);
+    let (mut capture, now) = kept_by(&budget, |now| Keeping {
+        head: Head::NOT_KEPT,
+        rules: KeepRules::new(&rules, now).map(Arc::new),
+        content: false,
+    });
+    capture.request_chunk(&vec![7; asked].into(), now);
+    capture.response_head(StatusCode::OK, &HeaderMap::new(), Some(Version::HTTP_11));
+    let first = now + Duration::from_millis(100);
+    capture.response_chunk(&vec![7; answered].into(), first);
+    let finished = capture.finish(now + Duration::from_secs(1), complete());
+    finished.and_then(|finished| finished.exchange.kept)
+}
+
+#[test]
+fn rules_look_at_the_whole_time_and_at_the_larger_body() {
+    let ms = Duration::from_millis;
+    let rules = |change: &dyn Fn(&mut Keep)| {
+        let mut rules = Keep {
+            max_per_second: 1e6,
+            ..Keep::default()
+        };
+        change(&mut rules);
+        rules
+    };
+    let slow = |than| rules(&|rules| rules.slower_than = Some(ms(than)));
+    assert_eq!(kept_because(slow(999), 1, 1), Some(KeptBecause::Slow));
+    assert_eq!(kept_because(slow(1_000), 1, 1), None);
+    let late = |than| rules(&|rules| rules.first_byte_slower_than = Some(ms(than)));
+    assert_eq!(kept_because(late(99), 1, 1), Some(KeptBecause::FirstByte));
+    assert_eq!(kept_because(late(100), 1, 1), None);
+    let large = |asked, answered| {
+        let rules = rules(&|rules| rules.larger_than = Some(700));
+        kept_because(rules, asked, answered)
+    };
+    assert_eq!(large(701, 1), Some(KeptBecause::Large));
+    assert_eq!(large(1, 701), Some(KeptBecause::Large));
+    assert_eq!(large(700, 700), None);
 }
 
 #[test]

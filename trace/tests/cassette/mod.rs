@@ -12,7 +12,7 @@ use offpath_trace::{
     SpanId, Timing, TraceId,
 };
 
-pub(crate) use self::recording::{Recording, all, read};
+pub(crate) use self::recording::{Recording, all, chosen, read};
 
 /// How a body is cut into chunks.
 #[derive(Clone, Copy, Debug)]
@@ -102,7 +102,6 @@ fn timing() -> Timing {
         end: at(100),
         overhead_head: Duration::from_micros(43),
         overhead_body: Duration::from_micros(5),
-        connect: Duration::ZERO,
         attempts: 1,
     }
 }

@@ -1,11 +1,11 @@
 //! One recorded exchange, and what its bodies say, read without anything of what is tested.
 //!
-//! The recordings are not part of this repository. They are looked for in the folder that
-//! `OFFPATH_CORPUS` names, or else in `shared/data/cassettes` beside the checkout.
+//! A part of the recordings is in this repository (`trace/tests/data/recorded`); all of them are in the
+//! folder that `OFFPATH_CORPUS` names.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::Read;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -35,19 +35,29 @@ pub(crate) struct Recording {
     pub(crate) trailers: Vec<(String, String)>,
 }
 
-/// All of them; `None` where there are none.
-pub(crate) fn all() -> Option<Vec<Recording>> {
-    let folder = match std::env::var_os("OFFPATH_CORPUS") {
-        Some(folder) => PathBuf::from(folder),
-        None => PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../shared/data/cassettes"),
-    };
-    let entries = std::fs::read_dir(folder).ok()?;
+/// Those of this repository, some of each API and kind of answer.
+pub(crate) fn chosen() -> Vec<Recording> {
+    let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
+    in_folder(&workspace.join("trace/tests/data/recorded"))
+}
+
+/// All of them.
+pub(crate) fn all() -> Vec<Recording> {
+    let folder = std::env::var_os("OFFPATH_CORPUS");
+    let folder = folder.expect("OFFPATH_CORPUS names the folder of all recordings");
+    in_folder(Path::new(&folder))
+}
+
+/// Those of each file in a folder. A folder that is not there, or holds none, fails the test.
+fn in_folder(folder: &Path) -> Vec<Recording> {
+    let entries = std::fs::read_dir(folder);
+    let entries = entries.unwrap_or_else(|error| panic!("{}: {error}", folder.display()));
     let mut files: Vec<_> = entries.map(|entry| entry.unwrap().path()).collect();
     files.retain(|file| file.extension().is_some_and(|end| end == "jsonl"));
     files.sort();
     let all: Vec<_> = files.iter().flat_map(|file| read(file)).collect();
-    assert!(!all.is_empty(), "the folder holds no recording");
-    Some(all)
+    assert!(!all.is_empty(), "{} holds no recording", folder.display());
+    all
 }
 
 /// Those of one file, a line each.

@@ -7,7 +7,7 @@ use http::header::{HOST, HeaderMap, HeaderValue};
 use super::*;
 
 /// Reads `METHOD path`, headers and a body; a line of `=`; a status, headers and a body.
-fn parse(file: &str) -> Exchange {
+pub(super) fn parse(file: &str) -> Exchange {
     let (request, response) = file.split_once("\n=====\n").unwrap();
     let (head, request_body) = request.split_once("\n\n").unwrap_or((request, ""));
     let (target, request_headers) = head.split_once('\n').unwrap_or((head, ""));

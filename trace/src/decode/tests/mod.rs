@@ -1,6 +1,7 @@
 //! Whole exchanges in, traces out. Rows are written with the builder here.
 
 mod chat;
+mod drawn;
 mod generic;
 mod golden;
 mod hostile;
@@ -11,6 +12,7 @@ mod partial;
 mod scoring;
 mod secrets;
 mod spans;
+mod splits;
 
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -80,7 +82,6 @@ pub(super) fn exchange(path: &str, request: &str, response: &str) -> Exchange {
             end: at(100),
             overhead_head: Duration::from_micros(43),
             overhead_body: Duration::from_micros(5),
-            connect: Duration::ZERO,
             attempts: 1,
         },
         outcome: Outcome {

@@ -183,6 +183,7 @@ fn the_manual_names_tests_that_there_are() {
     let manual = std::fs::read_to_string(manual).unwrap();
     let sources = [
         include_str!("chat.rs"),
+        include_str!("drawn.rs"),
         include_str!("generic.rs"),
         include_str!("golden.rs"),
         include_str!("hostile.rs"),
@@ -192,6 +193,7 @@ fn the_manual_names_tests_that_there_are() {
         include_str!("scoring.rs"),
         include_str!("secrets.rs"),
         include_str!("spans.rs"),
+        include_str!("splits.rs"),
         include_str!("../arrival.rs"),
         include_str!("../media.rs"),
         include_str!("../../../tests/corpus.rs"),

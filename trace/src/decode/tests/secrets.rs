@@ -294,6 +294,49 @@ fn equal_values_have_equal_masks_under_a_key() {
 }
 
 #[test]
+fn a_secret_beside_a_text_of_the_same_length_is_masked_and_that_text_is_not() {
+    let secret = "mail bob@secret.example";
+    let plain = "tell me what to do now.";
+    assert_eq!(secret.len(), plain.len());
+    for (asked, answered) in [(secret, plain), (plain, secret), (plain, plain)] {
+        let exchange = exchange("/x", asked, answered)
+            .request_header("content-type", "text/plain")
+            .response_header("content-type", "text/plain");
+        let decoded = masked(exchange, &patterns());
+        for (key, body) in [
+            ("mlflow.spanInputs", asked),
+            ("mlflow.spanOutputs", answered),
+        ] {
+            let expect = match body == secret {
+                true => r#""mail [REDACTED]""#,
+                false => r#""tell me what to do now.""#,
+            };
+            assert_eq!(decoded.root(key), expect, "{asked} / {answered}");
+        }
+    }
+}
+
+#[test]
+fn headers_of_the_same_length_are_masked_each_by_itself() {
+    let values = ["a@secret.example", "nobody is listed", "b@secret.example"];
+    let source = |name: &str| crate::Source::Header(name.parse().unwrap());
+    let exchange = exchange("/x", "", "")
+        .request_header("x-a", values[0])
+        .request_header("x-b", values[1])
+        .request_header("x-c", values[2])
+        .plan(|plan| {
+            plan.tags = ["x-a", "x-b", "x-c"]
+                .map(|name| (name.into(), source(name)))
+                .into();
+        });
+    masked(exchange, &patterns()).check_root(&[
+        ("mlflow.traceTag.x-a", "[REDACTED]"),
+        ("mlflow.traceTag.x-b", values[1]),
+        ("mlflow.traceTag.x-c", "[REDACTED]"),
+    ]);
+}
+
+#[test]
 fn the_bytes_that_pass_are_not_touched() {
     let exchange = exchange("/x", &format!(r#"{{"a":"{MAIL}"}}"#), "{}");
     let before = exchange.request.body.chunks[0].bytes.clone();
