@@ -293,8 +293,8 @@ mod tests {
     #[test]
     fn offers_that_bring_the_queue_past_a_quarter_wake_the_encoders() {
         let queue = Queue::new(Budget::new(8, 1 << 20), Vec::new(), Vec::new());
-        let (woken, wakes) = std::sync::mpsc::channel();
-        let (slept, asleep) = std::sync::mpsc::channel();
+        let (woken, wakes) = std::sync::mpsc::sync_channel(1);
+        let (slept, asleep) = std::sync::mpsc::sync_channel(1);
         let sleeper = std::thread::spawn(move || {
             slept.send(()).unwrap();
             std::thread::park();

@@ -86,13 +86,13 @@ fn check(cassettes: &[Recording]) {
             }
         }
     }
-    println!("wire                                            exchanges usage model reason");
+    eprintln!("wire                                            exchanges usage model reason");
     for (wire, count) in &counts {
-        println!(
+        eprintln!(
             "{wire:48} {:>8} {:>5} {:>5} {:>6}",
             count.exchanges, count.with_usage, count.with_model, count.with_reason
         );
     }
-    println!("{} exchanges in 4 chunkings each", cassettes.len());
+    eprintln!("{} exchanges in 4 chunkings each", cassettes.len());
     assert!(wrong.is_empty(), "{}:\n{}", wrong.len(), wrong.join("\n"));
 }
