@@ -323,6 +323,29 @@ mod tests {
         assert_eq!(recent.p99(1), None);
     }
 
+    /// Whether capture is degraded after a second with this overhead and this wait for a CPU.
+    fn degrades(overhead: u64, lag: u64) -> bool {
+        let budget = LatencyBudget {
+            overhead_p99: ms(10),
+            degrade_to: CaptureLevel::Metadata,
+        };
+        let gauge = Gauge::new("degraded", "as it says").unwrap();
+        let route = RouteLatency::new(&"r".into(), &budget, gauge.clone());
+        (0..SAMPLES_MIN).for_each(|_| route.record(ms(overhead)));
+        route.judge(&mut Judge::default(), &mut Recent::default(), ms(lag));
+        let degraded = route.degraded_to() == Some(CaptureLevel::Metadata);
+        assert_eq!(gauge.get() == 1.0, degraded);
+        degraded
+    }
+
+    #[test]
+    fn a_budget_is_passed_by_own_time_by_waiting_and_by_their_sum() {
+        assert!(!degrades(4, 4));
+        assert!(degrades(11, 0));
+        assert!(degrades(0, 11));
+        assert!(degrades(6, 6));
+    }
+
     #[test]
     fn capture_degrades_at_once_and_recovers_after_ten_good_seconds() {
         let mut judge = Judge::default();

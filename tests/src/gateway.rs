@@ -80,8 +80,21 @@ impl Gateway {
         self.telemetry
     }
 
+    /// `/metrics`, once no request is under way: one is counted after its answer has left, so
+    /// that a client may have all of it before.
+    #[track_caller]
+    pub fn metrics(&self) -> impl Future<Output = Metrics> {
+        let rest = eventually("no request to be under way", async || {
+            (self.status().await["requests_in_flight"] == 0).then_some(())
+        });
+        async {
+            rest.await;
+            self.metrics_now().await
+        }
+    }
+
     /// `/metrics`, as of now.
-    pub async fn metrics(&self) -> Metrics {
+    pub async fn metrics_now(&self) -> Metrics {
         let (status, page) = ask(self.telemetry, "/metrics")
             .await
             .expect("telemetry answers");
@@ -123,8 +136,13 @@ impl Gateway {
 
     /// Asks it to stop, as an orchestrator does.
     pub fn ask_to_stop(&self) {
+        self.signal(Signal::TERM);
+    }
+
+    /// Sends it a signal.
+    pub fn signal(&self, signal: Signal) {
         let pid = Pid::from_raw(i32::try_from(self.child.id()).unwrap()).unwrap();
-        kill_process(pid, Signal::TERM).expect("the process is there");
+        kill_process(pid, signal).expect("the process is there");
     }
 
     /// The process.
@@ -200,10 +218,10 @@ impl Setup {
         self
     }
 
-    /// It goes by this wall clock.
+    /// It lives in this world: time and names are as that has them.
     #[cfg(target_os = "linux")]
-    pub fn clock(self, clock: &crate::WallClock) -> Self {
-        let variables = clock.environment().into_iter();
+    pub fn within(self, world: &crate::World) -> Self {
+        let variables = world.environment().into_iter();
         variables.fold(self, |setup, (name, value)| {
             setup.env(
                 name,

@@ -138,6 +138,11 @@ impl Client {
     ) -> hyper::Result<Response<Incoming>> {
         within("a response's head", self.send.send_request(request)).await
     }
+
+    /// Whether the other end has closed the connection.
+    pub fn is_closed(&self) -> bool {
+        self.send.is_closed()
+    }
 }
 
 /// An endpoint that speaks HTTP/2 only. Stops on drop.

@@ -15,8 +15,6 @@
 
 mod binary;
 pub mod clients;
-#[cfg(target_os = "linux")]
-mod clock;
 mod collector;
 mod ending;
 mod gateway;
@@ -30,10 +28,10 @@ mod tls;
 mod upstream;
 mod wait;
 mod wire;
+#[cfg(target_os = "linux")]
+mod world;
 
 pub use binary::offpath;
-#[cfg(target_os = "linux")]
-pub use clock::WallClock;
 pub use collector::{Collector, Reaction, Span, Trace};
 pub use ending::Ending;
 pub use gateway::{Gateway, Setup, Stopped};
@@ -44,3 +42,5 @@ pub use tls::Authority;
 pub use upstream::{Request, Upstream};
 pub use wait::{PATIENCE, eventually, within};
 pub use wire::{Head, Wire, ask, chunked, pattern};
+#[cfg(target_os = "linux")]
+pub use world::World;

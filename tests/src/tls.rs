@@ -4,9 +4,12 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
-use rustls::crypto::ring;
-use rustls::pki_types::PrivateKeyDer;
-use rustls::{ClientConfig, RootCertStore, ServerConfig};
+use rustls::client::WantsClientCert;
+use rustls::crypto::{CryptoProvider, ring};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::server::WebPkiClientVerifier;
+use rustls::server::danger::ClientCertVerifier;
+use rustls::{ClientConfig, ConfigBuilder, RootCertStore, ServerConfig};
 use tempfile::TempDir;
 use tokio_rustls::{TlsAcceptor, TlsConnector};
 
@@ -57,12 +60,26 @@ impl Authority {
 
     /// A server's side, under the certificate for `localhost`.
     pub fn acceptor(&self, protocols: &[&[u8]]) -> TlsAcceptor {
-        let key = PrivateKeyDer::Pkcs8(self.key.serialize_der().into());
-        let mut config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
+        self.acceptor_for(WebPkiClientVerifier::no_client_auth(), protocols)
+    }
+
+    /// The same, for clients alone that have a certificate under `clients`.
+    pub fn demanding_acceptor(&self, clients: &Self, protocols: &[&[u8]]) -> TlsAcceptor {
+        let roots = Arc::new(clients.roots());
+        let verifier = WebPkiClientVerifier::builder_with_provider(roots, provider());
+        self.acceptor_for(verifier.build().unwrap(), protocols)
+    }
+
+    fn acceptor_for(
+        &self,
+        verifier: Arc<dyn ClientCertVerifier>,
+        protocols: &[&[u8]],
+    ) -> TlsAcceptor {
+        let mut config = ServerConfig::builder_with_provider(provider())
             .with_safe_default_protocol_versions()
             .unwrap()
-            .with_no_client_auth()
-            .with_single_cert(vec![self.leaf.der().clone()], key)
+            .with_client_cert_verifier(verifier)
+            .with_single_cert(self.chain(), self.private_key())
             .unwrap();
         config.alpn_protocols = protocols.iter().map(|name| name.to_vec()).collect();
         TlsAcceptor::from(Arc::new(config))
@@ -70,15 +87,38 @@ impl Authority {
 
     /// A client's side that trusts this authority alone.
     pub fn connector(&self, protocols: &[&[u8]]) -> TlsConnector {
-        let mut roots = RootCertStore::empty();
-        roots.add(self.issuer.der().clone()).unwrap();
-        let mut config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
+        let config = self.trusting().with_no_client_auth();
+        connector(config, protocols)
+    }
+
+    /// The same, which shows the certificate that `client` has.
+    pub fn connector_as(&self, client: &Self, protocols: &[&[u8]]) -> TlsConnector {
+        let config = self
+            .trusting()
+            .with_client_auth_cert(client.chain(), client.private_key())
+            .unwrap();
+        connector(config, protocols)
+    }
+
+    fn trusting(&self) -> ConfigBuilder<ClientConfig, WantsClientCert> {
+        ClientConfig::builder_with_provider(provider())
             .with_safe_default_protocol_versions()
             .unwrap()
-            .with_root_certificates(roots)
-            .with_no_client_auth();
-        config.alpn_protocols = protocols.iter().map(|name| name.to_vec()).collect();
-        TlsConnector::from(Arc::new(config))
+            .with_root_certificates(self.roots())
+    }
+
+    fn roots(&self) -> RootCertStore {
+        let mut roots = RootCertStore::empty();
+        roots.add(self.issuer.der().clone()).unwrap();
+        roots
+    }
+
+    fn chain(&self) -> Vec<CertificateDer<'static>> {
+        vec![self.leaf.der().clone()]
+    }
+
+    fn private_key(&self) -> PrivateKeyDer<'static> {
+        PrivateKeyDer::Pkcs8(self.key.serialize_der().into())
     }
 }
 
@@ -86,4 +126,13 @@ impl Default for Authority {
     fn default() -> Self {
         Self::new()
     }
+}
+
+fn provider() -> Arc<CryptoProvider> {
+    Arc::new(ring::default_provider())
+}
+
+fn connector(mut config: ClientConfig, protocols: &[&[u8]]) -> TlsConnector {
+    config.alpn_protocols = protocols.iter().map(|name| name.to_vec()).collect();
+    TlsConnector::from(Arc::new(config))
 }

@@ -77,6 +77,17 @@ impl Upstream {
         Self::requests(Some(acceptor), move |_| response.clone()).await
     }
 
+    /// The same, for clients alone that have a certificate under `clients`.
+    pub async fn answering_mutual_tls(
+        response: &str,
+        authority: &Authority,
+        clients: &Authority,
+    ) -> Self {
+        let response = response.as_bytes().to_vec();
+        let acceptor = authority.demanding_acceptor(clients, &[b"http/1.1"]);
+        Self::requests(Some(acceptor), move |_| response.clone()).await
+    }
+
     /// Reads each request and never answers.
     pub async fn hanging() -> Self {
         Self::script(|_, mut wire| async move { drop(wire.rest().await) }).await

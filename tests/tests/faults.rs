@@ -24,6 +24,9 @@ mod overload;
 mod restart;
 #[path = "faults/sinks.rs"]
 mod sinks;
+#[cfg(target_os = "linux")]
+#[path = "faults/unreadable.rs"]
+mod unreadable;
 #[path = "faults/users.rs"]
 mod users;
 

@@ -1,8 +1,9 @@
-//! SIGTERM: what is under way ends well, or is cut and recorded; then the process ends.
+//! SIGTERM and SIGINT: what is under way ends well, or is cut and recorded; then the process ends.
 
 use std::sync::Arc;
 
 use offpath_tests::{Collector, Gateway, Upstream, Wire, ask, eventually};
+use rustix::process::Signal;
 use tokio::net::TcpStream;
 use tokio::sync::Semaphore;
 
@@ -37,8 +38,8 @@ async fn a_request_cut_at_shutdown_is_recorded() {
     assert!(trace.root.error.is_some());
 }
 
-#[tokio::test]
-async fn a_stream_under_way_ends_within_the_drain() {
+/// Sends half of its answer, and the other half once it may.
+async fn in_halves() -> (Upstream, Arc<Semaphore>) {
     let go_on = Arc::new(Semaphore::new(0));
     let permit = Arc::clone(&go_on);
     let upstream = Upstream::script(move |_, mut wire| {
@@ -54,29 +55,90 @@ async fn a_stream_under_way_ends_within_the_drain() {
         }
     })
     .await;
-    let collector = Collector::start().await;
-    let setup = Gateway::before(upstream.url()).collect(&collector);
-    let gateway = setup.set("limits/drain", LONG).start().await;
-    let (address, telemetry) = (gateway.address(), gateway.telemetry());
-    let mut client = Wire::connect(address).await;
+    (upstream, go_on)
+}
+
+/// A client that has the first half of its answer.
+async fn half_served(gateway: &Gateway) -> Wire {
+    let mut client = Wire::connect(gateway.address()).await;
     client.send(GET).await;
     client.head().await;
     assert_eq!(client.exact(4).await, "half");
+    client
+}
+
+#[tokio::test]
+async fn a_stream_under_way_ends_within_the_drain() {
+    for signal in [Signal::TERM, Signal::INT] {
+        let (upstream, go_on) = in_halves().await;
+        let collector = Collector::start().await;
+        let setup = Gateway::before(upstream.url()).collect(&collector);
+        let gateway = setup.set("limits/drain", LONG).start().await;
+        let (address, telemetry) = (gateway.address(), gateway.telemetry());
+        let mut client = half_served(&gateway).await;
+        gateway.signal(signal);
+        // New clients go elsewhere, and the probes say so.
+        eventually("new connections to be refused", async || {
+            TcpStream::connect(address).await.is_err().then_some(())
+        })
+        .await;
+        assert_eq!(ask(telemetry, "/readyz").await.unwrap().0, 503);
+        assert_eq!(ask(telemetry, "/healthz").await.unwrap().0, 200);
+        go_on.add_permits(1);
+        assert_eq!(client.exact(4).await, "half");
+        let stopped = gateway.stopped().await;
+        assert_eq!(stopped.status.code(), Some(0), "{stopped:?}");
+        let trace = collector.trace().await;
+        assert_eq!(trace.text("offpath.end_reason"), "complete");
+        assert_eq!(trace.root.error, None);
+    }
+}
+
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn a_drain_lasts_as_long_as_its_limit_and_no_longer() {
+    use std::time::Duration;
+    let world = offpath_tests::World::build();
+    let (upstream, go_on) = in_halves().await;
+    let collector = Collector::start().await;
+    let setup = Gateway::before(upstream.url()).collect(&collector);
+    let gateway = setup
+        .set("limits/drain", "10m")
+        .set("upstreams/model/timeouts/read", LONG)
+        .within(&world)
+        .start()
+        .await;
+    let (mut first, mut second) = (half_served(&gateway).await, half_served(&gateway).await);
     gateway.ask_to_stop();
-    // New clients go elsewhere, and the probes say so.
-    eventually("new connections to be refused", async || {
-        TcpStream::connect(address).await.is_err().then_some(())
+    eventually("the drain", async || {
+        gateway.log().contains("Draining.").then_some(())
     })
     .await;
-    assert_eq!(ask(telemetry, "/readyz").await.unwrap().0, 503);
-    assert_eq!(ask(telemetry, "/healthz").await.unwrap().0, 200);
+    // Far past all other times that the end takes: requests are still served.
+    world.pass(Duration::from_secs(9 * 60), &gateway);
+    // Answered by the thread that waits for the drain's end: it has seen what time it is.
+    for _ in 0..2 {
+        assert_eq!(ask(gateway.telemetry(), "/healthz").await.unwrap().0, 200);
+    }
+    assert!(!gateway.log().contains("Requests are cut"));
     go_on.add_permits(1);
-    assert_eq!(client.exact(4).await, "half");
+    let answered = tokio::select! {
+        rest = first.exact(4) => rest,
+        rest = second.exact(4) => rest,
+    };
+    assert_eq!(answered, "half");
+    under_way(&gateway, 1).await;
+    world.pass(Duration::from_secs(2 * 60), &gateway);
     let stopped = gateway.stopped().await;
-    assert!(stopped.status.success(), "{stopped:?}");
-    let trace = collector.trace().await;
-    assert_eq!(trace.text("offpath.end_reason"), "complete");
-    assert_eq!(trace.root.error, None);
+    assert_eq!(stopped.status.code(), Some(0), "{stopped:?}");
+    assert!(stopped.log.contains("limits.drain is over"), "{stopped:?}");
+    let mut ends = collector.wait_for(2).await;
+    ends.sort_by_key(|trace| trace.root.nanos);
+    let ends: Vec<_> = ends
+        .iter()
+        .map(|trace| trace.text("offpath.end_reason"))
+        .collect();
+    assert_eq!(ends, ["complete", "shutdown"]);
 }
 
 #[tokio::test]

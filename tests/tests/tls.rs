@@ -1,8 +1,10 @@
 //! TLS on both sides: certificates are verified, and never silently not.
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use offpath_tests::{Authority, Collector, Gateway, Setup, Upstream, Wire, http2};
 use rustls::pki_types::ServerName;
 use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
 
 const GET: &str = "GET / HTTP/1.1\r\nhost: localhost\r\n\r\n";
 const OK: &str = "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok";
@@ -76,4 +78,51 @@ async fn a_listener_speaks_http1_and_http2_over_tls_and_says_https() {
     for request in upstream.seen() {
         assert_eq!(request.head.field("x-forwarded-proto"), Some("https"));
     }
+}
+
+#[tokio::test]
+async fn an_upstream_that_demands_a_certificate_gets_the_one_that_is_named() {
+    let (its, ours, strange) = (Authority::new(), Authority::new(), Authority::new());
+    let upstream = Upstream::answering_mutual_tls(OK, &its, &ours).await;
+    for (identity, status) in [(Some(&ours), 200), (Some(&strange), 502), (None, 502)] {
+        let mut setup = trusting(Gateway::before(upstream.tls_url()), &its);
+        if let Some(identity) = identity {
+            setup = setup
+                .set("upstreams/model/tls/client_cert", identity.cert().to_str())
+                .set("upstreams/model/tls/client_key", identity.key().to_str());
+        }
+        let gateway = setup.start().await;
+        assert_eq!(gateway.exchange(GET).await.0.status(), status);
+    }
+    assert_eq!(upstream.seen().len(), 1);
+}
+
+/// The status of an answer over TLS; `None`: the handshake or what follows it is refused.
+async fn status_over(gateway: &Gateway, connector: TlsConnector) -> Option<u16> {
+    let stream = TcpStream::connect(gateway.address()).await.unwrap();
+    let name = ServerName::try_from("localhost").unwrap();
+    // With TLS 1.3 a client learns of a refusal from its first read.
+    let mut wire = Wire::over(connector.connect(name, stream).await.ok()?);
+    wire.send(GET).await;
+    Some(wire.try_head().await?.status())
+}
+
+#[tokio::test]
+async fn a_listener_that_names_a_client_authority_serves_its_clients_alone() {
+    let (its, clients, strange) = (Authority::new(), Authority::new(), Authority::new());
+    let upstream = Upstream::echo().await;
+    let gateway = Gateway::before(upstream.url())
+        .listen_tls(&its)
+        .set("listeners/0/tls/client_ca", clients.ca().to_str())
+        .start()
+        .await;
+    for protocol in [&b"http/1.1"[..], b"h2"] {
+        let anybody = its.connector(&[protocol]);
+        assert_eq!(status_over(&gateway, anybody).await, None);
+        let stranger = its.connector_as(&strange, &[protocol]);
+        assert_eq!(status_over(&gateway, stranger).await, None);
+    }
+    assert!(upstream.seen().is_empty());
+    let client = its.connector_as(&clients, &[b"http/1.1"]);
+    assert_eq!(status_over(&gateway, client).await, Some(200));
 }

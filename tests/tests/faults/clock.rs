@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::time::{Duration, SystemTime};
 
 use offpath_tests::{
-    Collector, Gateway, Head, PATIENCE, Reaction, Setup, Trace, Upstream, WallClock, Wire,
+    Collector, Gateway, Head, PATIENCE, Reaction, Setup, Trace, Upstream, Wire, World,
 };
 use tokio::sync::Semaphore;
 
@@ -19,7 +19,7 @@ const PAUSE: Duration = Duration::from_millis(20);
 
 /// A gateway whose clock jumps, and its neighbours.
 struct Scene {
-    clock: WallClock,
+    world: World,
     upstream: Upstream,
     collector: Collector,
     /// The collector takes nothing.
@@ -59,7 +59,7 @@ impl Scene {
         })
         .await;
         Self {
-            clock: WallClock::build(),
+            world: World::build(),
             upstream,
             collector,
             down,
@@ -71,7 +71,7 @@ impl Scene {
     fn setup(&self) -> Setup {
         Gateway::before(self.upstream.url())
             .collect(&self.collector)
-            .clock(&self.clock)
+            .within(&self.world)
             .set("export/batch/linger", "50ms")
             .set("export/retry/initial", "20ms")
             .set("export/retry/max", "1h")
@@ -137,7 +137,7 @@ async fn jump_while_it_runs(scene: &Scene, gateway: &Gateway, ahead: i64) -> Vec
     let head = held.head().await;
     let mut at_once = send(gateway, 3).await;
     at_once.push(id(&head));
-    scene.clock.set(ahead);
+    scene.world.set_wall_clock(ahead);
     let after = send(gateway, 3).await;
     scene.released.add_permits(1);
     assert_eq!(&held.body(&head).await[..], b"halfhalf");
@@ -161,7 +161,7 @@ async fn a_clock_that_jumps_moves_the_traces_times_and_nothing_else() {
         // And back, while the process drains.
         ids.extend(send(&gateway, 3).await);
         gateway.ask_to_stop();
-        scene.clock.set(0);
+        scene.world.set_wall_clock(0);
         let stopped = gateway.stopped().await;
         assert!(stopped.status.success(), "{ahead} s: {stopped:?}");
         assert!(!stopped.log.contains("panicked"), "{}", stopped.log);
@@ -184,7 +184,7 @@ async fn a_clock_that_jumps_loses_nothing_on_disk_and_across_a_restart() {
             .await;
         assert!(gateway.terminate().await.status.success());
         // The next process begins before this one, or long after it.
-        scene.clock.set(-ahead);
+        scene.world.set_wall_clock(-ahead);
         let gateway = start().await;
         let later = send(&gateway, 3).await;
         scene.down.store(false, SeqCst);

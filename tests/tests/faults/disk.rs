@@ -84,6 +84,7 @@ async fn past_the_quota_the_newest_are_dropped_and_users_see_nothing() {
     let setup = Gateway::before(upstream.url())
         .spool(folder.path(), "overflow")
         .set("export/spool/max_bytes", "1MiB")
+        .set("export/spool/when_full", "drop_newest")
         .set("export/queue/max_traces", 20);
     let gateway = setup.start().await;
     let mut client = Wire::connect(gateway.address()).await;

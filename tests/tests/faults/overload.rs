@@ -69,6 +69,7 @@ async fn past_the_queue_the_newest_are_dropped_and_counted_and_memory_is_bounded
         .set("export/retry/max", "50ms")
         .set("export/queue/max_traces", 50)
         .set("export/queue/max_bytes", "8MiB")
+        .set("export/queue/when_full", "drop_newest")
         .set("export/batch/max_bytes", "1MiB")
         .set("export/batch/max_trace", "1MiB")
         .set("limits/capture_bytes", "8MiB")
