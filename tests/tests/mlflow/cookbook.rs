@@ -12,8 +12,11 @@ use crate::{python, recording};
 
 const REQUESTS: usize = 1_500;
 
-/// How long a core may be busy with others.
-const BUSY_MS: f64 = 20.0;
+/// How long a core may be busy with others, with every second request and with one in a hundred.
+/// This is a limit by the wall clock: when an exchange ended is the proxy's own word, and no event
+/// outside bounds it from above. Wide enough for a machine that also compiles; a wrong unit or a
+/// connection's idle time would be further off.
+const BUSY_MS: [f64; 2] = [100.0, 1_000.0];
 
 /// What MLflow's client finds for each filter.
 async fn search(filters: &[&str]) -> Vec<Vec<Value>> {
@@ -192,16 +195,17 @@ fn check_figures(requests: &[Value], traces: &[Value]) {
             (seen.count, seen.failed, seen.tokens),
             "{user}"
         );
-        let between = |stored: f64, asked: f64, seen: f64| {
+        let between = |busy: f64, stored: f64, asked: f64, seen: f64| {
             assert!(
-                asked - 1.0 <= stored && stored <= seen + BUSY_MS,
+                asked - 1.0 <= stored && stored <= seen + busy,
                 "{user}: {asked} {stored} {seen}"
             );
         };
-        between(stored.mean(), asked.mean(), seen.mean());
-        for share in [0.5, 0.95, 0.99] {
+        let [usually, at_worst] = BUSY_MS;
+        between(usually, stored.mean(), asked.mean(), seen.mean());
+        for (share, busy) in [(0.5, usually), (0.95, at_worst), (0.99, at_worst)] {
             let of = |sums: &Sums| sums.percentile(share);
-            between(of(stored), of(asked), of(seen));
+            between(busy, of(stored), of(asked), of(seen));
         }
     }
 }
