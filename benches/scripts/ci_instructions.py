@@ -79,6 +79,8 @@ def main():
         if change > TOLERANCE:
             worse.append(name)
     report.table(["instructions per exchange", "baseline", "now", "change", "page faults", "peak MiB"], rows)
+    if unmeasured := baseline.keys() - found.keys():
+        sys.exit(f"\nin the baseline, but not measured: {', '.join(sorted(unmeasured))}")
     if worse:
         sys.exit(f"\nmore than {TOLERANCE:.0%} over the baseline: {', '.join(worse)}")
 

@@ -54,6 +54,8 @@ def load(binaries, folder, port, size, rate, seconds, *how):
     path, body = requests.SIZES[size]
     body_file, json_file = f"{folder}/body-{size}", f"{folder}/summary-{size}"
     pathlib.Path(body_file).write_bytes(body)
+    # An earlier piece of the run wrote to the same place.
+    pathlib.Path(json_file).unlink(missing_ok=True)
     command = [binaries / "loadtest", "run", f"http://127.0.0.1:{port}{path}", "--body", body_file,
                "-H", "content-type: application/json", "--json", json_file, "--threads", 1, "--rate", rate, "--duration", f"{seconds}s", *how]
     return subprocess.Popen([str(part) for part in command], stdout=subprocess.PIPE), json_file
@@ -63,6 +65,8 @@ def finish(runs):
     summaries = []
     for process, json_file in runs:
         process.communicate()
+        if process.returncode or not pathlib.Path(json_file).exists():
+            raise SystemExit(f"the load generator failed: exit code {process.returncode}")
         summary = json.loads(pathlib.Path(json_file).read_text())
         if summary["errors"] or set(summary["statuses"]) != {"200"}:
             raise SystemExit(f"users saw errors: {summary['errors']} {summary['statuses']}")

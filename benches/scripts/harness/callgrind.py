@@ -27,7 +27,7 @@ def function(command, pattern):
         done = subprocess.run([*tool, *command], capture_output=True, text=True)
         if done.returncode != 0:
             sys.exit(f"{command[0]} failed under Valgrind:\n{done.stderr[-2000:]}")
-        return total(out)
+        return counted(total(out), f"no function matches {pattern}")
 
 
 def thread_command(folder):
@@ -39,7 +39,15 @@ def thread_command(folder):
 def threads(folder, mark):
     """Instructions of the threads that ran a function whose name contains the mark."""
     files = sorted(pathlib.Path(folder).glob("out*-*"))
-    return sum(total(file) for file in files if mark in file.read_text(errors="replace"))
+    count = sum(total(file) for file in files if mark in file.read_text(errors="replace"))
+    return counted(count, f"no thread ran a function whose name contains {mark}")
+
+
+def counted(count, otherwise):
+    """The count. None at all is not a small one: a renamed or inlined function would pass every gate."""
+    if not count:
+        sys.exit(f"Callgrind counted nothing: {otherwise}")
+    return count
 
 
 def total(file):
