@@ -1,5 +1,4 @@
 //! What a client's connection may do besides one request after the other.
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::cell::Cell;
 use std::time::Duration;

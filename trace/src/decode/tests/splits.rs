@@ -253,8 +253,11 @@ proptest! {
     }
 }
 
-/// Content codings (RFC 9110, section 8.4.1; RFC 7932; RFC 8878), and who packs in them.
-const CODINGS: [(&str, fn(&[u8]) -> Vec<u8>); 7] = [
+/// Packs a plain body.
+type Pack = fn(&[u8]) -> Vec<u8>;
+
+/// Content codings (RFC 9110, section 8.4.1; RFC 7932; RFC 8878) and their encoders.
+const CODINGS: [(&str, Pack); 7] = [
     ("gzip", gzip),
     ("x-gzip", gzip),
     ("deflate", deflate),
