@@ -13,10 +13,11 @@ use serde_json::{Value, json};
 
 use self::apis::Api;
 
-/// A trace of an exchange whose client left.
+/// A trace of an exchange whose client left, which is no failure of the server.
 #[track_caller]
 fn check_left(trace: &Trace) {
     assert_eq!(trace.text("offpath.end_reason"), "client_left");
+    assert!(trace.root.error.is_none(), "{trace:#?}");
 }
 
 const CHAT: &str = "POST /v1/chat/completions HTTP/1.1\r\nhost: a\r\ncontent-type: application/json\r\n\

@@ -50,6 +50,12 @@ impl Exchange {
             .map_or(0, |response| response.body.kept_bytes());
         self.request.body.kept_bytes() + response
     }
+
+    /// Returns the status if it is 400 or above.
+    pub(crate) fn refused(&self) -> Option<StatusCode> {
+        let status = self.response.as_ref()?.status;
+        (status.as_u16() >= 400).then_some(status)
+    }
 }
 
 /// A share of a budget, given back on drop.
@@ -241,9 +247,9 @@ pub enum EndReason {
     UpstreamError,
     /// A time limit passed.
     Timeout,
-    /// The stream itself reported an error.
+    /// The answer itself reported an error.
     InBandError,
-    /// The stream ended without its closing event.
+    /// The body ended regularly, but without the last word that its API has.
     Incomplete,
     /// offpath stopped while it was under way.
     Shutdown,

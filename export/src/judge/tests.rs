@@ -1,8 +1,10 @@
 //! What the content keeps, how much of it, and what the books say.
 
+use std::time::Duration;
+
 use http::StatusCode;
 use offpath_config::Config;
-use offpath_trace::Headers;
+use offpath_trace::{Chunk, Headers};
 
 use super::*;
 use crate::tests::stub::Stub;
@@ -61,6 +63,93 @@ fn each_rule_keeps_what_it_names() {
     let broken = Some(KeptBecause::StreamError);
     assert_eq!(ended(EndReason::InBandError), broken);
     assert_eq!(ended(EndReason::Incomplete), broken);
+}
+
+/// Why an answer of status 200 is kept, by what it says.
+fn kept_for(path: &str, kind: &'static str, answer: &'static str) -> Option<KeptBecause> {
+    judged(|exchange, trace| {
+        exchange.request.uri = path.parse().unwrap();
+        let response = exchange.response.as_mut().unwrap();
+        response.status = StatusCode::OK;
+        response.headers = Headers::from_iter([("content-type", kind)]);
+        response.body.bytes = answer.len() as u64;
+        response.body.chunks = vec![Chunk {
+            at: Duration::ZERO,
+            bytes: answer.into(),
+        }];
+        *trace = offpath_trace::decode(exchange).0;
+    })
+}
+
+#[test]
+fn an_error_within_an_answer_is_kept_in_whatever_words_it_comes() {
+    const JSON: &str = "application/json";
+    const EVENTS: &str = "text/event-stream";
+    const CHAT: &str = "/v1/chat/completions";
+
+    let broken = Some(KeptBecause::StreamError);
+    for (path, kind, answer) in [
+        (
+            CHAT,
+            JSON,
+            r#"{"object":"error","message":"busy","code":503}"#,
+        ),
+        (
+            CHAT,
+            EVENTS,
+            "data: {\"object\":\"error\",\"message\":\"busy\"}\n\ndata: [DONE]\n\n",
+        ),
+        (
+            CHAT,
+            JSON,
+            r#"{"choices":[{"error":{"message":"busy"},"finish_reason":"error"}]}"#,
+        ),
+        (
+            CHAT,
+            EVENTS,
+            "data: {\"choices\":[{\"delta\":{},\"finish_reason\":\"error\"}]}\n\n",
+        ),
+        (CHAT, EVENTS, r#"{"error":{"message":"busy"}}"#),
+        (
+            CHAT,
+            EVENTS,
+            "data: {\"choices\":[{\"delta\":{\"content\":\"half\"}}]}\n\n",
+        ),
+        (
+            "/v1/responses/r",
+            JSON,
+            r#"{"object":"response","status":"failed"}"#,
+        ),
+        (
+            "/mcp",
+            JSON,
+            r#"{"jsonrpc":"2.0","id":1,"error":{"code":-32603,"message":"x"}}"#,
+        ),
+        (
+            "/mcp",
+            JSON,
+            r#"{"jsonrpc":"2.0","id":1,"result":{"isError":true}}"#,
+        ),
+        ("/run", EVENTS, "event: error\ndata: it broke\n\n"),
+    ] {
+        assert_eq!(kept_for(path, kind, answer), broken, "{answer}");
+    }
+    for (path, kind, answer) in [
+        (CHAT, JSON, r#"{"error":null,"choices":[]}"#),
+        (
+            CHAT,
+            EVENTS,
+            "data: {\"choices\":[{\"delta\":{},\"finish_reason\":\"stop\"}]}\n\n",
+        ),
+        (
+            "/generate_stream",
+            EVENTS,
+            "data: {\"text_output\":\"whole\"}\n\n",
+        ),
+        ("/score", JSON, r#"{"error":0.12}"#),
+    ] {
+        assert_eq!(kept_for(path, kind, answer), None, "{answer}");
+    }
 }
 
 #[track_caller]

@@ -20,6 +20,8 @@ pub(crate) struct Frame<'a> {
     pub(crate) event: &'a [u8],
     /// `:exception-type`, or the `:error-code` of an error; empty where there is none.
     pub(crate) exception: &'a [u8],
+    /// `:error-message`, the words of an error; empty where there is none.
+    pub(crate) message: &'a [u8],
     /// What it carries.
     pub(crate) payload: &'a [u8],
     /// Where it ends in the stream.
@@ -87,6 +89,7 @@ fn frame(rest: &[u8], at: usize) -> Result<Frame<'_>, Broken> {
     let mut frame = Frame {
         event: b"",
         exception: b"",
+        message: b"",
         payload,
         end: at + total,
     };
@@ -116,6 +119,7 @@ fn read_headers<'a>(mut rest: &'a [u8], frame: &mut Frame<'a>) -> Option<()> {
         match name {
             b":event-type" => frame.event = value,
             b":exception-type" | b":error-code" => frame.exception = value,
+            b":error-message" => frame.message = value,
             _ => {}
         }
         rest = tail;

@@ -37,36 +37,44 @@ pub(super) struct Ending {
 
 impl Ending {
     pub(super) fn of(exchange: &Exchange, reading: &Reading) -> Self {
-        let status = exchange.response.as_ref().map(|response| response.status);
-        let failed = status.filter(|status| status.as_u16() >= 400);
-        let said = reading.in_band_error.as_deref();
-        // What a refusal says of itself is in no stream: its status has told already.
-        let reason = match exchange.outcome.end {
-            EndReason::Complete if said.is_some() && failed.is_none() => EndReason::InBandError,
-            EndReason::Complete if reading.incomplete && failed.is_none() => EndReason::Incomplete,
+        let refused = exchange.refused();
+        let failure = reading.failure.as_ref();
+        // A body as long as its head announced was not cut short.
+        let transport = match exchange.outcome.end {
+            EndReason::ClientLeft if is_whole(exchange) => EndReason::Complete,
             transport => transport,
         };
+        let reason = match reading.close.end_reason(transport) {
+            // A refusal is no stream: its status is the verdict.
+            EndReason::Incomplete if refused.is_some() => EndReason::Complete,
+            _ if failure.is_some() && refused.is_none() => EndReason::InBandError,
+            reason => reason,
+        };
+        let words = failure.map(|failure| failure.words.as_str());
         let detail = match reason {
             // An API's words may quote what was asked of it.
             EndReason::Complete | EndReason::InBandError => {
-                said.filter(|_| exchange.plan.level == Level::Full)
+                words.filter(|_| exchange.plan.level == Level::Full)
             }
             _ => exchange.outcome.error.as_deref(),
         };
         let detail = detail.filter(|detail| !detail.is_empty());
+        let harmless = matches!(reason, EndReason::Complete | EndReason::ClientLeft);
         let mut messages = Vec::new();
-        messages.extend(failed.map(|status| format!("HTTP {status}")));
-        if reason != EndReason::Complete {
+        messages.extend(refused.map(|status| format!("HTTP {status}")));
+        if !harmless || (refused.is_some() && reason != EndReason::Complete) {
             messages.push(reason.as_str().to_owned());
         }
-        let failure = !messages.is_empty();
+        let failed = !messages.is_empty();
         messages.extend(detail.map(|detail| text::cut(detail, ERROR_BYTES_MAX).to_owned()));
-        let error_type = match (failed, reason) {
-            (Some(status), _) => Some(status.as_str().to_owned()),
-            (None, EndReason::Complete) => None,
-            (None, reason) => Some(reason.as_str().to_owned()),
+        let named = failure.and_then(|failure| failure.error_type.as_deref());
+        let error_type = match (&refused, reason) {
+            (Some(status), _) => Some(status.as_str()),
+            (None, EndReason::InBandError) => Some(named.unwrap_or(reason.as_str())),
+            (None, _) => (!harmless).then_some(reason.as_str()),
         };
-        let status = if failure {
+        let error_type = error_type.map(str::to_owned);
+        let status = if failed {
             Status::Error(messages.join(": "))
         } else {
             Status::Ok
@@ -77,6 +85,16 @@ impl Ending {
             error_type,
         }
     }
+}
+
+/// Returns whether the response's body is as long as its head announced (RFC 9110, section 8.6).
+fn is_whole(exchange: &Exchange) -> bool {
+    let Some(response) = &exchange.response else {
+        return false;
+    };
+    let announced = response.headers.text(http::header::CONTENT_LENGTH);
+    let announced = announced.and_then(|length| length.parse::<u64>().ok());
+    announced.is_some_and(|length| length == response.body.bytes)
 }
 
 /// The exchange as its client saw it.

@@ -5,6 +5,7 @@ use crate::decode::body::Document;
 use crate::decode::defect::Notes;
 use crate::decode::json::{Kind, Raw};
 
+use super::close::Close;
 use super::drawn;
 use super::llm::{self, Api, Drawn, Fields, Members, Merged, Piece};
 
@@ -13,6 +14,7 @@ pub(super) const OLLAMA_CHAT: Api = Api {
     operation: "chat",
     span_type: "CHAT_MODEL",
     message_format: Some("openai"),
+    owns: |_| false,
     merge: read,
     drawn: Some(Drawn {
         inputs: |_| None,
@@ -25,9 +27,15 @@ pub(super) const PROMPT: Api = Api {
     operation: "text_completion",
     span_type: "LLM",
     message_format: Some("openai"),
+    owns: |_| false,
     merge: read,
     drawn: Some(Drawn {
-        inputs: |asked| drawn::turn("user", first(asked, &["prompt", "inputText", "inputs"])?),
+        inputs: |asked| {
+            drawn::turn(
+                "user",
+                first(asked, &["prompt", "inputText", "inputs", "text_input"])?,
+            )
+        },
         outputs: text,
     }),
 };
@@ -47,32 +55,43 @@ const LAST: [&str; 9] = [
 
 fn read(response: &Document, notes: &mut Notes) -> Option<Merged> {
     let mut members = Members::of_answers();
-    let mut done = false;
+    let (mut announced, mut said) = (false, false);
     let flow = llm::stream::read(response, notes, |piece, notes| {
-        done |= is_last(piece);
-        members.merge(piece.raw, notes)
+        if let Some(last) = is_last(piece) {
+            announced = true;
+            said |= last;
+        }
+        !piece.is_error && members.merge(piece.raw, notes)
     });
-    if members.is_empty() {
+    if members.is_empty() && flow.error.is_none() {
         return None;
     }
     let mut json = Vec::from(b"{");
     members.write(&mut json);
     json.push(b'}');
+    // An API whose pieces do not have such a member, such as Triton's, has no last word.
+    let open = Close::missing_if(announced);
     Some(Merged {
+        close: Close::last_word_or(said || flow.done, open),
         json,
-        done: done || flow.done,
-        first_content: flow.first_content,
+        flow,
     })
 }
 
-fn is_last(piece: &Piece<'_>) -> bool {
-    let says = |value: Raw<'_>| !matches!(value.0, b"null" | b"false");
+/// Returns whether a piece is the last one; `None` if no member of it is for that.
+fn is_last(piece: &Piece<'_>) -> Option<bool> {
+    let says = |value: Raw<'_>| !matches!(value.0, b"null" | b"false" | b"\"\"");
     let mistral = || {
         let outputs = piece.get("outputs").into_iter().flat_map(Raw::elements);
-        let mut reasons = outputs.filter_map(|output| output.get("stop_reason"));
-        reasons.any(says)
+        let reasons = outputs.filter_map(|output| output.get("stop_reason"));
+        reasons.map(says).reduce(|one, other| one || other)
     };
-    LAST.iter().any(|key| piece.get(key).is_some_and(says)) || mistral()
+    let named = LAST.iter().filter_map(|key| piece.get(key));
+    let named = named.map(says).reduce(|one, other| one || other);
+    match (named, mistral()) {
+        (Some(named), Some(mistral)) => Some(named || mistral),
+        (named, mistral) => named.or(mistral),
+    }
 }
 
 /// The text, wherever it is.
@@ -83,6 +102,7 @@ fn text(answered: &Fields<'_>) -> Option<Vec<u8>> {
         "completion",
         "outputText",
         "generated_text",
+        "text_output",
         "text",
         "content",
     ];

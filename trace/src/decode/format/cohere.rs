@@ -5,6 +5,7 @@ use crate::decode::body::Document;
 use crate::decode::defect::{Defect, Notes};
 use crate::decode::json::Raw;
 
+use super::close::Close;
 use super::drawn;
 use super::llm::{self, Api, Drawn, Fields, Latest, Members, Merged, Piece, push_member};
 
@@ -13,6 +14,7 @@ pub(super) const V1: Api = Api {
     operation: "chat",
     span_type: "CHAT_MODEL",
     message_format: Some("openai"),
+    owns: |piece| piece.get("event_type").is_some(),
     merge: read_v1,
     drawn: Some(Drawn {
         inputs: turns,
@@ -25,6 +27,7 @@ pub(super) const V2: Api = Api {
     operation: "chat",
     span_type: "CHAT_MODEL",
     message_format: Some("openai"),
+    owns: |piece| EVENTS.contains(&piece.kind()),
     merge: read_v2,
     drawn: Some(Drawn {
         inputs: |_| None,
@@ -32,20 +35,35 @@ pub(super) const V2: Api = Api {
     }),
 };
 
+/// Events that only version 2 has.
+const EVENTS: [&[u8]; 7] = [
+    b"message-start",
+    b"content-start",
+    b"content-delta",
+    b"tool-plan-delta",
+    b"tool-call-start",
+    b"tool-call-delta",
+    b"message-end",
+];
+
 /// Blocks of text and calls of tools of one message beyond this many are passed over.
 const PARTS_MAX: usize = 256;
 
 fn read_v1(document: &Document, notes: &mut Notes) -> Option<Merged> {
     let mut members = Members::of_answers();
     let mut whole = None;
+    let (mut typed, mut ended) = (false, false);
     let flow = llm::stream::read(document, notes, |piece, notes| {
-        if let Some(response) = piece.get("response").filter(|_| is_end(piece)) {
-            whole = Some(response.0.to_vec());
-            return false;
+        typed |= piece.get("event_type").is_some();
+        if is_end(piece) {
+            ended = true;
+            if let Some(response) = piece.get("response") {
+                whole = Some(response.0.to_vec());
+                return false;
+            }
         }
-        members.merge(piece.raw, notes)
+        !piece.is_error && members.merge(piece.raw, notes)
     });
-    let done = whole.is_some();
     let json = whole.or_else(|| {
         let mut json = Vec::from(b"{");
         members.write(&mut json);
@@ -53,9 +71,9 @@ fn read_v1(document: &Document, notes: &mut Notes) -> Option<Merged> {
         (flow.pieces > 0).then_some(json)
     })?;
     Some(Merged {
-        done,
-        first_content: flow.first_content,
+        close: Close::last_word_or(ended || flow.done, Close::missing_if(typed)),
         json,
+        flow,
     })
 }
 
@@ -95,18 +113,23 @@ struct Response {
     citations: Vec<u8>,
     /// Finish reason, usage and error.
     last: Latest,
+    /// One of the API's own events came.
+    typed: bool,
+    /// The last one of them came.
+    ended: bool,
 }
 
 fn read_v2(document: &Document, notes: &mut Notes) -> Option<Merged> {
     let mut response = Response::default();
     let flow = llm::stream::read(document, notes, |piece, notes| response.take(piece, notes));
-    if flow.pieces == 0 {
+    if !response.typed && flow.error.is_none() {
         return None;
     }
+    let open = Close::missing_if(response.typed);
     Some(Merged {
-        done: response.last.says("finish_reason"),
-        first_content: flow.first_content,
+        close: Close::last_word_or(response.ended || flow.done, open),
         json: response.written(),
+        flow,
     })
 }
 
@@ -117,6 +140,7 @@ impl Response {
         let delta = piece.get("delta");
         let message = delta.and_then(|delta| delta.get("message"));
         let part = |key| message.and_then(|message: Raw<'_>| message.get(key));
+        self.typed |= EVENTS.contains(&piece.kind());
         match piece.kind() {
             b"message-start" => {
                 self.id = piece.get("id").map(|id| id.0.to_vec());
@@ -148,6 +172,7 @@ impl Response {
                 }
             }
             b"message-end" => {
+                self.ended = true;
                 if let Some(delta) = delta {
                     self.last.keep_all(delta);
                 }

@@ -4,6 +4,7 @@ use crate::decode::body::Document;
 use crate::decode::defect::{Defect, Notes};
 use crate::decode::json::Raw;
 
+use super::close::Close;
 use super::llm::{self, Api, Latest, Merged, Piece, push_member};
 use super::messages;
 
@@ -12,6 +13,7 @@ pub(super) const API: Api = Api {
     operation: "chat",
     span_type: "CHAT_MODEL",
     message_format: Some("bedrock"),
+    owns: |_| false,
     merge: read,
     drawn: None,
 };
@@ -27,7 +29,6 @@ struct Response {
     reason: Option<Vec<u8>>,
     /// What the events of metadata say: usage, metrics, trace.
     members: Latest,
-    error: Option<Vec<u8>>,
 }
 
 /// A block of content; texts with their escapes as written.
@@ -49,9 +50,9 @@ fn read(document: &Document, notes: &mut Notes) -> Option<Merged> {
         return None;
     }
     Some(Merged {
-        done: response.reason.is_some(),
-        first_content: flow.first_content,
+        close: response.close(flow.done),
         json: response.written(),
+        flow,
     })
 }
 
@@ -78,12 +79,19 @@ impl Response {
                     self.reason = value.get("stopReason").map(|reason| reason.0.to_vec());
                 }
                 b"metadata" => self.members.keep_all(*value),
-                b"error" => self.error = Some(value.0.to_vec()),
                 b"amazon-bedrock-invocationMetrics" => self.members.keep(key, *value),
                 _ => {}
             }
         }
         content
+    }
+
+    /// Returns how far the stream came. Metadata comes after the reason to stop, and is the last word.
+    fn close(&self, done: bool) -> Close {
+        let stopped = self.reason.is_some();
+        let begun = self.role.is_some() || !self.blocks.is_empty();
+        let said = done || (stopped && !self.members.is_empty());
+        Close::last_word_or(said, Close::missing_if(begun && !stopped))
     }
 
     /// The block that an event speaks of.
@@ -120,9 +128,6 @@ impl Response {
             push_member(&mut json, "stopReason", reason);
         }
         self.members.push_to(&mut json);
-        if let Some(error) = &self.error {
-            push_member(&mut json, "error", error);
-        }
         json.push(b'}');
         json
     }

@@ -14,6 +14,7 @@ const API: Api = Api {
     operation: "embeddings",
     span_type: "EMBEDDING",
     message_format: None,
+    owns: |_| true,
     merge: |_, _| None,
     drawn: None,
 };

@@ -5,6 +5,7 @@ use crate::decode::body::Document;
 use crate::decode::defect::{Defect, Notes};
 use crate::decode::json::{Kind, Raw};
 
+use super::close::Close;
 use super::llm::{self, Api, CHOICES_MAX, Drawn, Fields, Latest, Merged, Piece, push_member};
 
 /// The API.
@@ -12,6 +13,7 @@ pub(super) const API: Api = Api {
     operation: "generate_content",
     span_type: "CHAT_MODEL",
     message_format: Some("gemini"),
+    owns: |piece| piece.get("candidates").is_some(),
     merge: read,
     drawn: Some(Drawn {
         inputs: |asked| in_python(asked, "contents"),
@@ -67,10 +69,11 @@ fn read(document: &Document, notes: &mut Notes) -> Option<Merged> {
     if flow.pieces == 0 {
         return None;
     }
+    let open = Close::missing_if(!response.candidates.is_empty());
     Some(Merged {
-        done: response.is_done(),
-        first_content: flow.first_content,
+        close: Close::last_word_or(flow.done || response.is_done(), open),
         json: response.written(),
+        flow,
     })
 }
 
@@ -78,6 +81,9 @@ impl Response {
     /// Adds a piece. Whether it held content.
     fn take(&mut self, piece: &Piece<'_>, notes: &mut Notes) -> bool {
         let mut content = false;
+        if piece.is_error {
+            return false;
+        }
         for (key, value) in &piece.entries {
             match *key {
                 b"candidates" => {

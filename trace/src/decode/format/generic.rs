@@ -5,6 +5,7 @@ use crate::decode::defect::Notes;
 use crate::decode::{content, json, url};
 use crate::{Exchange, Level, Request, Text};
 
+use super::judge::judge;
 use super::{Reading, llm};
 
 /// Paths whose answers count tokens that nobody has used.
@@ -18,10 +19,17 @@ pub(super) fn read(
 ) -> Reading {
     let mut reading = Reading::of_request(exchange, request, None, notes);
     reading.outputs = content::of(response, &exchange.plan, None, notes);
-    reading.in_band_error = llm::refusal(exchange, response);
+    reading.failure = llm::refusal(exchange, response);
     let path = exchange.request.uri.path();
-    if !COUNTING.iter().any(|end| path.ends_with(end)) {
-        llm::put_hints(exchange, request, response, &mut reading);
+    let counts = COUNTING.iter().any(|end| path.ends_with(end));
+    let mut hints = llm::Hints::default();
+    judge(exchange, request, response, &mut reading, |piece| {
+        if !counts {
+            hints.take(piece);
+        }
+    });
+    if !counts {
+        hints.put(exchange, request, response, &mut reading);
     }
     reading
 }

@@ -7,6 +7,8 @@ use crate::decode::json;
 use crate::decode::text;
 use crate::{Exchange, Text};
 
+use super::close::Close;
+use super::failure::Failure;
 use super::{Reading, full};
 
 /// Sizes beyond this many messages are counted, not listed.
@@ -87,13 +89,16 @@ pub(super) fn read(
             reading
                 .shared
                 .put("rpc.response.status_code", name_of(code));
-            reading.in_band_error = Some(match said(exchange).filter(|_| full(exchange)) {
-                Some(message) => format!("{}: {message}", name_of(code)),
-                None => name_of(code).to_owned(),
+            let name = name_of(code);
+            reading.failure = Some(match said(exchange).filter(|_| full(exchange)) {
+                Some(message) => Failure::of_words(&format!("{name}: {message}")),
+                None => Failure::of_words(name),
             });
         }
-        None => reading.incomplete = exchange.response.is_some(),
+        None => {}
     }
+    let no_status = Close::missing_if(exchange.response.is_some());
+    reading.close = Close::last_word_or(status.is_some(), no_status);
     if status == Some(0) {
         reading.shared.put("rpc.response.status_code", "OK");
     }

@@ -7,11 +7,13 @@ use sha2::{Digest, Sha256};
 use crate::decode::body::{Document, Tail};
 use crate::decode::content;
 use crate::decode::defect::Notes;
-use crate::decode::json::Raw;
+use crate::decode::json::{Kind, Raw};
 use crate::decode::{text, url};
 use crate::{Exchange, Text};
 
+use super::failure::{self, Failure};
 use super::frame::{Frame, INPUT, OUTPUT};
+use super::judge::judge;
 use super::llm::{self, Fields, push_member};
 use super::statistics::Statistic;
 use super::{Reading, full};
@@ -76,13 +78,16 @@ pub(super) fn read(
             frame.put(names, &mut reading.shared);
         }
     }
-    let error = answered.get("error").and_then(Raw::text);
-    reading.in_band_error = error.map(|words| match full(exchange) {
-        true => text::cut(&words, NAME_BYTES_MAX).to_owned(),
-        false => String::new(),
+    // The protocol's own error is a text.
+    let error = answered.get("error").filter(|error| {
+        let text = error.kind() == Kind::String;
+        text && failure::is_set(*error)
     });
+    let full = full(exchange);
+    reading.failure = error.map(|error| Failure::of_report(error, full));
+    judge(exchange, request, response, &mut reading, |_| {});
     let refusal = || llm::refusal(exchange, response);
-    reading.in_band_error = reading.in_band_error.take().or_else(refusal);
+    reading.failure = reading.failure.take().or_else(refusal);
     reading
 }
 

@@ -7,6 +7,7 @@ use crate::decode::body::Document;
 use crate::decode::defect::{Defect, Notes};
 use crate::decode::json::{self, Kind, Raw};
 
+use super::close::Close;
 use super::llm::{self, Api, Latest, Merged, Piece, close, push_member};
 
 /// The API.
@@ -14,9 +15,19 @@ pub(super) const API: Api = Api {
     operation: "chat",
     span_type: "CHAT_MODEL",
     message_format: Some("anthropic"),
+    owns: |piece| EVENTS.contains(&piece.kind()),
     merge: read,
     drawn: None,
 };
+
+/// Events that only this API has.
+const EVENTS: [&[u8]; 5] = [
+    b"message_start",
+    b"content_block_start",
+    b"content_block_delta",
+    b"message_delta",
+    b"message_stop",
+];
 
 /// Blocks of one message beyond this many are passed over.
 const BLOCKS_MAX: usize = 1024;
@@ -28,7 +39,8 @@ struct Message {
     members: Latest,
     usage: Latest,
     blocks: Vec<Block>,
-    error: Option<Vec<u8>>,
+    /// A `stop_reason` came.
+    stopped: bool,
     done: bool,
 }
 
@@ -57,13 +69,14 @@ fn read(response: &Document, notes: &mut Notes) -> Option<Merged> {
     let mut message = Message::default();
     let flow = llm::stream::read(response, notes, |piece, notes| message.take(piece, notes));
     let empty = message.members.is_empty() && message.blocks.is_empty();
-    if empty && message.error.is_none() {
+    if empty && flow.error.is_none() {
         return None;
     }
+    let open = Close::missing_if(!empty && !message.stopped);
     Some(Merged {
-        done: message.done,
-        first_content: flow.first_content,
+        close: Close::last_word_or(message.done || flow.done, open),
         json: message.written(),
+        flow,
     })
 }
 
@@ -86,7 +99,7 @@ impl Message {
             b"message_delta" => {
                 if let Some(delta) = piece.get("delta") {
                     let reason = delta.get("stop_reason");
-                    self.done |= reason.is_some_and(|reason| reason.kind() != Kind::Null);
+                    self.stopped |= reason.is_some_and(|reason| reason.kind() != Kind::Null);
                     self.members.keep_all(delta);
                 }
                 if let Some(usage) = piece.get("usage") {
@@ -94,12 +107,7 @@ impl Message {
                 }
             }
             b"message_stop" => self.done = true,
-            b"error" => self.error = piece.get("error").map(|error| error.0.to_vec()),
-            _ => {
-                if let Some(error) = piece.get("error") {
-                    self.error = Some(error.0.to_vec());
-                }
-            }
+            _ => {}
         }
         if let Some(metrics) = piece.get("amazon-bedrock-invocationMetrics") {
             self.members
@@ -156,9 +164,6 @@ impl Message {
         self.members.push_to(&mut json);
         if !self.usage.is_empty() {
             push_member(&mut json, "usage", &self.usage.object());
-        }
-        if let Some(error) = &self.error {
-            push_member(&mut json, "error", error);
         }
         json.push(b'}');
         json

@@ -5,21 +5,27 @@
 
 mod answers;
 mod chat;
+mod close;
 mod cohere;
 mod converse;
 mod drawn;
 mod embeddings;
+mod failure;
 mod frame;
 mod gemini;
 mod generic;
 mod grpc;
 mod infer;
+mod jsonrpc;
+mod judge;
 mod llm;
 mod messages;
 mod responses;
 mod scoring;
 mod statistics;
 
+pub(crate) use close::Close;
+pub(crate) use failure::Failure;
 pub(crate) use frame::Frame;
 
 use std::time::Duration;
@@ -71,7 +77,17 @@ const PATHS: [(&str, &Api); 19] = [
     ("/v1/complete", &answers::PROMPT),
 ];
 
-/// The same of embeddings.
+/// APIs whose streams are recognised by their pieces, whatever the path.
+const STREAMED: [&Api; 6] = [
+    &chat::CHAT,
+    &responses::API,
+    &messages::API,
+    &gemini::API,
+    &cohere::V1,
+    &cohere::V2,
+];
+
+/// Embeddings by how the path ends.
 const EMBEDDINGS: [&str; 6] = [
     "/embeddings",
     "/embed",
@@ -106,10 +122,10 @@ pub(crate) struct Reading {
     pub(crate) shared: Attributes,
     /// Attributes of the upstream span.
     pub(crate) upstream: Attributes,
-    /// The response reports an error in its body, of this type; may be empty.
-    pub(crate) in_band_error: Option<String>,
-    /// The response stops before its format says that it is done.
-    pub(crate) incomplete: bool,
+    /// The error that the response reports in its body.
+    pub(crate) failure: Option<Failure>,
+    /// How far the response came, by what it contains.
+    pub(crate) close: Close,
 }
 
 /// Reads both bodies.
@@ -119,14 +135,16 @@ pub(super) fn read(
     response: &Document,
     notes: &mut Notes,
 ) -> Reading {
-    match Format::of(exchange.request.uri.path(), request, response) {
+    let mut reading = match Format::of(exchange.request.uri.path(), request, response) {
         Format::Model(api) => llm::read(api, exchange, request, response, notes),
         Format::Embeddings => embeddings::read(exchange, request, response, notes),
         Format::Infer => infer::read(exchange, request, response, notes),
         Format::Grpc => grpc::read(exchange, request, response, notes),
         Format::Scoring => scoring::read(exchange, request, response, notes),
         Format::Generic => generic::read(exchange, request, response, notes),
-    }
+    };
+    judge::read_mislabelled(exchange, response, &mut reading, notes);
+    reading
 }
 
 impl Format {
@@ -215,8 +233,8 @@ impl Reading {
             first_content: None,
             shared: Attributes::default(),
             upstream: Attributes::default(),
-            in_band_error: None,
-            incomplete: false,
+            failure: None,
+            close: Close::default(),
         }
     }
 }

@@ -4,6 +4,7 @@ use crate::decode::body::Document;
 use crate::decode::defect::{Defect, Notes};
 use crate::decode::json::Raw;
 
+use super::close::Close;
 use super::llm::{self, Api, Merged, Piece, close, push_member};
 
 /// The API.
@@ -11,6 +12,7 @@ pub(super) const API: Api = Api {
     operation: "chat",
     span_type: "CHAT_MODEL",
     message_format: Some("openai"),
+    owns: |piece| piece.kind().starts_with(b"response."),
     merge: read,
     drawn: None,
 };
@@ -73,7 +75,9 @@ struct Response {
     /// The response as the last event that held it has it.
     whole: Option<Vec<u8>>,
     items: Vec<Item>,
-    error: Option<Vec<u8>>,
+    /// An item that grows without having been added: MLflow's agents send the pieces of its text, and
+    /// then the whole item.
+    loose: Option<Item>,
     done: bool,
 }
 
@@ -100,14 +104,16 @@ struct Part {
 fn read(document: &Document, notes: &mut Notes) -> Option<Merged> {
     let mut response = Response::default();
     let flow = llm::stream::read(document, notes, |piece, notes| response.take(piece, notes));
+    response.items.extend(response.loose.take());
     let empty = response.whole.is_none() && response.items.is_empty();
-    if empty && response.error.is_none() {
+    if empty && flow.error.is_none() {
         return None;
     }
+    let open = Close::missing_if(response.is_open());
     Some(Merged {
-        done: response.done,
-        first_content: flow.first_content,
+        close: Close::last_word_or(response.done || flow.done, open),
         json: response.written(),
+        flow,
     })
 }
 
@@ -122,7 +128,6 @@ impl Response {
             b"response.output_item.added" | b"response.output_item.done" => {
                 self.item(piece, kind.ends_with(b"done"), notes);
             }
-            b"error" => self.error = Some(piece.get("error").unwrap_or(piece.raw).0.to_vec()),
             _ => {
                 if let Some(row) = DELTAS.iter().position(|delta| delta.event == kind) {
                     return self.grow(row, piece);
@@ -136,12 +141,16 @@ impl Response {
                             | b"response.failed"
                             | b"response.cancelled"
                     );
-                } else if let Some(error) = piece.get("error") {
-                    self.error = Some(error.0.to_vec());
                 }
             }
         }
         false
+    }
+
+    /// Returns whether more was to come. An event with the response announces a last one that has
+    /// it, too; MLflow's agents send items alone, and their answer is whole once those are.
+    fn is_open(&self) -> bool {
+        self.whole.is_some() || self.items.iter().any(|item| !item.done)
     }
 
     fn item(&mut self, piece: &Piece<'_>, done: bool, notes: &mut Notes) {
@@ -149,6 +158,9 @@ impl Response {
             return;
         };
         let id = raw.get("id").and_then(Raw::quoted).unwrap_or_default();
+        // Not every agent gives the deltas the id of the item.
+        let same = |loose: &Item| loose.id == id || Raw(&loose.raw).get("type") == raw.get("type");
+        self.loose = self.loose.take().filter(|loose| !done || !same(loose));
         match self.place(piece, id) {
             Some(at) => {
                 if let Some(item) = self.items.get_mut(at) {
@@ -183,9 +195,15 @@ impl Response {
             .and_then(Raw::integer)
             .unwrap_or(0);
         let id = piece.get("item_id").and_then(Raw::quoted);
-        let place = self.place(piece, id.unwrap_or_default());
-        let item = place.and_then(|at| self.items.get_mut(at));
-        let Some(item) = item.filter(|_| !delta.is_empty()) else {
+        let id = id.unwrap_or_default();
+        if delta.is_empty() {
+            return false;
+        }
+        let item = match self.place(piece, id) {
+            Some(at) => self.items.get_mut(at),
+            None => Some(self.loose(row, piece, id)),
+        };
+        let Some(item) = item else {
             return false;
         };
         let known = |part: &Part| part.row == row && part.index == index;
@@ -205,6 +223,21 @@ impl Response {
         true
     }
 
+    /// Returns the item that grows without having been added.
+    fn loose(&mut self, row: usize, piece: &Piece<'_>, id: &[u8]) -> &mut Item {
+        if self.loose.as_ref().is_some_and(|loose| loose.id != id) && self.items.len() < ITEMS_MAX {
+            self.items.extend(self.loose.take());
+        }
+        let index = output_index(piece).unwrap_or(self.items.len() as i64);
+        self.loose.get_or_insert_with(|| Item {
+            index,
+            id: id.to_vec(),
+            raw: begun(row, id),
+            done: false,
+            parts: Vec::new(),
+        })
+    }
+
     /// The response as its last event has it; its output from the items where it has none.
     fn written(mut self) -> Vec<u8> {
         self.items.sort_by_key(|item| item.index);
@@ -218,7 +251,6 @@ impl Response {
             match key {
                 b"object" => {}
                 b"output" if value.elements().next().is_none() => {}
-                b"error" if self.error.is_some() => {}
                 _ => {
                     has_output |= key == b"output";
                     push_member(&mut json, &String::from_utf8_lossy(key), value.0);
@@ -234,9 +266,6 @@ impl Response {
                 item.write(&mut json);
             }
             json.push(b']');
-        }
-        if let Some(error) = &self.error {
-            push_member(&mut json, "error", error);
         }
         json.push(b'}');
         json
@@ -282,6 +311,18 @@ impl Part {
             }
         }
     }
+}
+
+/// Returns an item as it would have been added, for the delta that adds to it.
+fn begun(row: usize, id: &[u8]) -> Vec<u8> {
+    let delta = DELTAS.get(row);
+    let kind = match delta.and_then(|delta| delta.part) {
+        Some(("output_text" | "refusal", _)) => r#""message","role":"assistant""#,
+        Some(_) => r#""reasoning""#,
+        None if delta.is_some_and(|delta| delta.member == "input") => r#""custom_tool_call""#,
+        None => r#""function_call""#,
+    };
+    [b"{\"id\":\"", id, b"\",\"type\":", kind.as_bytes(), b"}"].concat()
 }
 
 fn output_index(piece: &Piece<'_>) -> Option<i64> {

@@ -298,7 +298,7 @@ fn how_a_stream_ends_is_seen() {
         &[],
     );
     let left = stream(&[&text]).with(|exchange| exchange.outcome.end = EndReason::ClientLeft);
-    check_end(left, "client_left", Some("client_left"), &[]);
+    check_end(left, "client_left", None, &[]);
 }
 
 #[test]

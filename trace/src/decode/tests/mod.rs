@@ -13,6 +13,7 @@ mod scoring;
 mod secrets;
 mod spans;
 mod splits;
+mod verdict;
 
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};

@@ -232,8 +232,31 @@ fn failures_are_named_on_every_span() {
             "503",
         )),
     );
+    let refused_and_left = status(503).with(|exchange| {
+        exchange.outcome.end = EndReason::ClientLeft;
+        exchange.outcome.error = Some("connection reset".into());
+    });
+    let words = "HTTP 503 Service Unavailable: client_left: connection reset";
+    check(refused_and_left, 2, Some((words, "503")));
+    // A client that leaves is no failure of the server.
     let unanswered = ended(EndReason::ClientLeft, None).with(|exchange| exchange.response = None);
-    check(unanswered, 2, Some(("client_left", "client_left")));
+    check(unanswered, 2, None);
+}
+
+#[test]
+fn a_body_as_long_as_its_head_announced_is_whole_whoever_left() {
+    for (length, reason) in [
+        ("7", "complete"),
+        ("8", "client_left"),
+        ("x", "client_left"),
+    ] {
+        let left = exchange("/x", "", "seventy")
+            .response_header("content-type", "text/plain")
+            .response_header("content-length", length)
+            .with(|exchange| exchange.outcome.end = EndReason::ClientLeft);
+        let decoded = Decoded::of(&left);
+        assert_eq!(decoded.root("offpath.end_reason"), reason, "{length}");
+    }
 }
 
 #[test]

@@ -5,6 +5,7 @@
 
 use crate::decode::body::Document;
 use crate::decode::defect::{Defect, Notes};
+use crate::decode::format::close::Close;
 use crate::decode::format::llm::{self, CHOICES_MAX, Members, Merged, push_member};
 use crate::decode::json::{Kind, Raw};
 
@@ -27,7 +28,6 @@ struct Merge {
     choices: Vec<Choice>,
     /// The last that came: some upstreams count up in every chunk.
     usage: Option<Vec<u8>>,
-    error: Option<Vec<u8>>,
 }
 
 #[derive(Debug)]
@@ -45,26 +45,26 @@ pub(super) fn read(chat: bool, document: &Document, notes: &mut Notes) -> Option
         common: Default::default(),
         choices: Vec::new(),
         usage: None,
-        error: None,
     };
     let flow = llm::stream::read(document, notes, |piece, notes| {
         merge.chunk(&piece.entries, notes)
     });
-    if merge.choices.is_empty() && merge.usage.is_none() && merge.error.is_none() {
+    if merge.choices.is_empty() && merge.usage.is_none() && flow.error.is_none() {
         return None;
     }
     Some(Merged {
-        done: flow.done || merge.is_finished(),
-        first_content: flow.first_content,
+        close: merge.close(flow.done),
         json: merge.completion(),
+        flow,
     })
 }
 
 impl Merge {
-    /// Whether every choice said why it ended: not every upstream sends `[DONE]`.
-    fn is_finished(&self) -> bool {
-        let finished = |choice: &Choice| choice.beside.text("finish_reason").is_some();
-        !self.choices.is_empty() && self.choices.iter().all(finished)
+    /// Returns how far the stream came. Not every upstream sends `[DONE]`: with a finish reason in
+    /// every choice, the end of the body will do.
+    fn close(&self, done: bool) -> Close {
+        let open = |choice: &Choice| choice.beside.text("finish_reason").is_none();
+        Close::last_word_or(done, Close::missing_if(self.choices.iter().any(open)))
     }
 
     /// The completion as one JSON object, as the same request without `stream` gives it.
@@ -89,10 +89,8 @@ impl Merge {
             choice.write(self.chat, &mut json);
         }
         json.push(b']');
-        for (key, value) in [("usage", &self.usage), ("error", &self.error)] {
-            if let Some(value) = value {
-                push_member(&mut json, key, value);
-            }
+        if let Some(usage) = &self.usage {
+            push_member(&mut json, "usage", usage);
         }
         json.push(b'}');
         json
@@ -114,7 +112,6 @@ impl Merge {
                     .get("usage")
                     .into_iter()
                     .for_each(|usage| self.keep_usage(usage)),
-                b"error" if value.kind() != Kind::Null => self.error = Some(value.0.to_vec()),
                 _ => self.keep_common(key, *value),
             }
         }

@@ -13,6 +13,7 @@ pub(super) const CHAT: Api = Api {
     operation: "chat",
     span_type: "CHAT_MODEL",
     message_format: Some("openai"),
+    owns: |piece| piece.get("choices").is_some(),
     merge: |response, notes| merge::read(true, response, notes),
     drawn: None,
 };
@@ -22,6 +23,7 @@ pub(super) const TEXT: Api = Api {
     operation: "text_completion",
     span_type: "LLM",
     message_format: Some("openai"),
+    owns: |piece| piece.get("choices").is_some(),
     merge: |response, notes| merge::read(false, response, notes),
     drawn: Some(Drawn {
         inputs: |asked| super::drawn::turn("user", asked.get("prompt")?),

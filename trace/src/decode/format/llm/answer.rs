@@ -1,18 +1,13 @@
 //! What an answer says of itself: model, id, why it ended, what was counted, what went wrong.
 
-use std::borrow::Cow;
-
+use crate::decode::format::failure::{self, Failure};
 use crate::decode::format::{Reading, full};
 use crate::decode::json::{Kind, Raw};
-use crate::decode::text;
 use crate::{Exchange, Headers};
 
-use super::names::{Fields, name, scalar};
+use super::names::{Fields, name};
 use super::usage::Usage;
 use super::{CHOICES_MAX, provider};
-
-/// What an error says of itself is cut to this many bytes.
-const ERROR_BYTES_MAX: usize = 512;
 
 /// Lists of alternative answers, and what tells in each why it ended.
 const REASONS_IN_LISTS: [(&str, &str); 6] = [
@@ -43,27 +38,26 @@ pub(super) struct Answer {
     id: Option<String>,
     reasons: Vec<String>,
     usage: Option<Usage>,
-    error: Option<String>,
+    failure: Option<Failure>,
 }
 
 impl Answer {
     /// From the members of a whole answer.
-    pub(super) fn of(exchange: &Exchange, fields: &Fields<'_>) -> Self {
+    pub(super) fn of(exchange: &Exchange, fields: &Fields<'_>, whole: Raw<'_>) -> Self {
         let first = |keys: &[&str]| keys.iter().find_map(|key| name(fields.get(key)?));
+        let ends = Ends::of(fields);
         Self {
+            failure: failure::in_model_answer(fields, whole, &ends, full(exchange)),
             model: first(&["model", "modelVersion"]),
             id: first(&["id", "responseId", "response_id", "generation_id"]),
-            reasons: reasons(fields),
+            reasons: ends.reasons,
             usage: Usage::of_fields(fields),
-            error: fields
-                .get("error")
-                .and_then(|error| error_of(exchange, error)),
         }
     }
 
     /// Adds what the body says as a whole, where no member says it.
-    pub(super) fn refused(&mut self, words: Option<String>) {
-        self.error = self.error.take().or(words);
+    pub(super) fn refused(&mut self, refusal: Option<Failure>) {
+        self.failure = self.failure.take().or(refusal);
     }
 
     /// Tokens generated.
@@ -101,95 +95,55 @@ impl Answer {
                 reading.message_format = Some("mistral");
             }
         }
-        reading.in_band_error = self.error;
+        reading.failure = self.failure;
     }
 }
 
-fn reasons(fields: &Fields<'_>) -> Vec<String> {
-    // Some name a reason, some wrap the name.
-    let reason = |raw: Raw<'_>| match raw.kind() {
+/// The ends of the alternatives of an answer.
+#[derive(Debug, Default)]
+pub(in crate::decode::format) struct Ends<'a> {
+    /// The reasons to finish, one for each alternative that has one.
+    pub(in crate::decode::format) reasons: Vec<String>,
+    /// The first `error` of an alternative.
+    pub(in crate::decode::format) error: Option<Raw<'a>>,
+}
+
+impl<'a> Ends<'a> {
+    fn of(fields: &Fields<'a>) -> Self {
+        let mut ends = Self::default();
+        for (list, key) in REASONS_IN_LISTS {
+            let list = fields.get(list).into_iter().flat_map(Raw::elements);
+            for (known, value) in list.take(CHOICES_MAX).flat_map(Raw::entries) {
+                if known == key.as_bytes() {
+                    ends.reasons.extend(reason(value));
+                } else if known == b"error" && ends.error.is_none() {
+                    ends.error = Some(value);
+                }
+            }
+        }
+        if ends.reasons.is_empty() {
+            let found = REASONS.iter().find_map(|key| reason(fields.get(key)?));
+            ends.reasons.extend(found);
+        }
+        let object = fields.get("object").and_then(Raw::quoted);
+        if ends.reasons.is_empty() && object == Some(b"response") {
+            let details = fields.get("incomplete_details").and_then(reason);
+            let status = || name(fields.get("status")?);
+            ends.reasons.extend(details.or_else(status));
+        }
+        ends
+    }
+}
+
+/// Reads a reason to finish: some APIs name it, some wrap the name.
+fn reason(raw: Raw<'_>) -> Option<String> {
+    match raw.kind() {
         Kind::Object => raw
             .get("reason")
             .or_else(|| raw.get("finish_reason"))
             .and_then(name),
         _ => name(raw),
-    };
-    let mut reasons = Vec::new();
-    for (list, key) in REASONS_IN_LISTS {
-        let list = fields.get(list).into_iter().flat_map(Raw::elements);
-        let found = list
-            .take(CHOICES_MAX)
-            .filter_map(|one| reason(one.get(key)?));
-        reasons.extend(found);
     }
-    if reasons.is_empty() {
-        let found = REASONS.iter().find_map(|key| reason(fields.get(key)?));
-        reasons.extend(found);
-    }
-    let object = fields.get("object").and_then(Raw::quoted);
-    if reasons.is_empty() && object == Some(b"response") {
-        let details = fields.get("incomplete_details").and_then(reason);
-        reasons.extend(details.or_else(|| name(fields.get("status")?)));
-    }
-    reasons
-}
-
-/// What a plain text says that is an error as a whole.
-pub(super) fn refusal_in_text(exchange: &Exchange, text: &str) -> Option<String> {
-    let words = text::cut(text.trim(), ERROR_BYTES_MAX);
-    (full(exchange) && !words.is_empty()).then(|| words.to_owned())
-}
-
-/// What a body says that is an error as a whole: `error`, or its members one level up.
-pub(super) fn refusal(exchange: &Exchange, fields: &Fields<'_>) -> Option<String> {
-    if let Some(error) = fields.get("error") {
-        return error_of(exchange, error);
-    }
-    let kind = ["error_code", "code", "type", "__type"];
-    let kind = kind.iter().find_map(|key| name(fields.get(key)?));
-    let message = fields.get("message").and_then(Raw::text);
-    let message = message.or_else(|| detail(fields.get("detail")?));
-    let message = message.filter(|_| full(exchange));
-    let words = match (kind, message) {
-        (Some(kind), Some(message)) => format!("{kind}: {message}"),
-        (Some(kind), None) => kind,
-        (None, Some(message)) => message.into_owned(),
-        (None, None) => return None,
-    };
-    Some(text::cut(&words, ERROR_BYTES_MAX).to_owned())
-}
-
-/// What FastAPI says is wrong: a text, or a list whose objects each have one.
-fn detail(detail: Raw<'_>) -> Option<Cow<'_, str>> {
-    detail
-        .text()
-        .or_else(|| detail.elements().next()?.get("msg")?.text())
-}
-
-/// What an `error` member says: its type or code, and, where content may be stored, its message.
-fn error_of(exchange: &Exchange, error: Raw<'_>) -> Option<String> {
-    let mut words = match error.kind() {
-        Kind::Null => return None,
-        Kind::Object => {
-            let part = |key| error.get(key).filter(|part| part.kind() != Kind::Null);
-            let kind = part("type").or_else(|| part("code"));
-            let mut words = kind.and_then(|kind| name(kind).or_else(|| Some(scalar(kind))));
-            if let Some(message) = part("message")
-                .and_then(Raw::text)
-                .filter(|_| full(exchange))
-            {
-                words =
-                    Some(words.map_or(message.to_string(), |kind| format!("{kind}: {message}")));
-            }
-            words.unwrap_or_default()
-        }
-        _ if full(exchange) => error
-            .text()
-            .map_or_else(|| scalar(error), |text| text.to_string()),
-        _ => String::new(),
-    };
-    words.truncate(text::cut(&words, ERROR_BYTES_MAX).len());
-    Some(words)
 }
 
 /// Bedrock counts in the response's fields, whatever the model's vendor sends.

@@ -31,7 +31,7 @@ const NAMES: [&str; 8] = [
 ];
 
 /// Texts that grow where the pieces are not deltas.
-const GROWING: [&str; 8] = [
+const GROWING: [&str; 9] = [
     "completion",
     "content",
     "generation",
@@ -39,6 +39,7 @@ const GROWING: [&str; 8] = [
     "reasoning",
     "response",
     "text",
+    "text_output",
     "thinking",
 ];
 

@@ -31,12 +31,15 @@ use crate::{Exchange, Text};
 
 use self::answer::Answer;
 use self::usage::Usage;
-use super::{Reading, full};
+use super::close::Close;
+use super::failure::{self, Failure};
+use super::{Reading, STREAMED, full, judge};
 
+pub(super) use self::answer::Ends;
 pub(super) use self::latest::{Latest, close};
 pub(super) use self::members::Members;
-pub(super) use self::names::Fields;
-pub(super) use self::stream::Piece;
+pub(super) use self::names::{Fields, name, scalar};
+pub(super) use self::stream::{Flow, Piece};
 
 /// Choices beyond this many are not kept apart: OpenAI allows 128.
 pub(super) const CHOICES_MAX: usize = 128;
@@ -60,6 +63,8 @@ pub(super) struct Api {
     pub(super) span_type: &'static str,
     /// What MLflow's UI is told to draw the conversation by, where it can.
     pub(super) message_format: Option<&'static str>,
+    /// Returns whether a piece of a stream is of this API, by members that only this API has.
+    pub(super) owns: fn(&Piece<'_>) -> bool,
     /// Puts a stream together; `None` where nothing of an answer was in it.
     pub(super) merge: fn(&Document, &mut Notes) -> Option<Merged>,
     /// The two sides as MLflow's UI reads them, where it would not read them as they are.
@@ -79,21 +84,22 @@ pub(super) struct Drawn {
 pub(super) struct Merged {
     /// One JSON object.
     pub(super) json: Vec<u8>,
-    /// Whether the stream said that it was at its end.
-    pub(super) done: bool,
-    /// Where the first piece with content ends, in bytes.
-    pub(super) first_content: Option<usize>,
+    /// How far the stream came.
+    pub(super) close: Close,
+    /// The stream's framing.
+    pub(super) flow: Flow,
 }
 
 /// Reads both bodies.
 pub(super) fn read(
-    api: &Api,
+    api: &'static Api,
     exchange: &Exchange,
     request: &Document,
     response: &Document,
     notes: &mut Notes,
 ) -> Reading {
     let mut reading = Reading::of_request(exchange, request, None, notes);
+    let api = speaker(api, response);
     reading.root_type = "CHAIN";
     reading.upstream_type = api.span_type;
     reading.message_format = api.message_format.filter(|_| full(exchange));
@@ -119,8 +125,12 @@ pub(super) fn read(
         );
     } else if response.outline().is_some() {
         let fields = Fields::of(response);
-        answer = Answer::of(exchange, &fields);
+        answer = Answer::of(exchange, &fields, names::object(response));
         draw(api, exchange, &mut reading, None, Some(&fields));
+        reading.close = judge::without_last_word(exchange, response);
+    } else {
+        judge::judge(exchange, request, response, &mut reading, |_| {});
+        answer.refused(reading.failure.take());
     }
     draw(api, exchange, &mut reading, Some(&asked), None);
     if reading.outputs.is_none() {
@@ -132,59 +142,77 @@ pub(super) fn read(
     reading
 }
 
-/// What an exchange of an API that is kept as it is tells all the same: who was asked, where the path
-/// says that a model was, who answered, and what it counted.
-pub(super) fn put_hints(
-    exchange: &Exchange,
-    request: &Document,
-    response: &Document,
-    reading: &mut Reading,
-) {
-    let path = exchange.request.uri.path();
-    let asked = MODEL_PATHS.iter().any(|end| path.ends_with(end));
-    let asked = asked.then(|| Fields::of(request)).and_then(|fields| {
-        let model = fields.get("model")?;
-        names::name(model)
+/// Returns the API of a stream, by its first piece and then by its path: vendors share paths, and
+/// `/v1/chat` is Cohere's and Writer's.
+fn speaker(by_path: &'static Api, response: &Document) -> &'static Api {
+    let other = stream::first(response, |piece| {
+        let mut others = STREAMED.iter().filter(|api| (api.owns)(piece));
+        others.next().filter(|_| !(by_path.owns)(piece)).copied()
     });
-    let mut usage = None;
-    let mut model = None;
-    let mut look = |fields: &Fields<'_>| {
-        let counted = Usage::of_fields(fields);
-        if counted.is_some() {
-            usage = counted;
-            model = fields.get("model").and_then(names::name).or(model.take());
-        }
-    };
-    if stream::is_stream(response) {
-        // Whatever is wrong with it is not wrong by any format that is known.
-        let mut unheard = Notes::default();
-        stream::read(response, &mut unheard, |piece, _| {
-            look(&Fields::of_piece(piece));
-            false
-        });
-    } else if response.outline().is_some() {
-        look(&Fields::of(response));
-    }
-    let put = &mut reading.upstream;
-    if let Some(usage) = usage {
-        usage.put(put);
-    }
-    put.put_some("gen_ai.request.model", asked.as_deref());
-    put.put_some("gen_ai.response.model", model.as_deref());
-    put.put_some("mlflow.llm.model", model.or(asked));
+    other.flatten().unwrap_or(by_path)
 }
 
-/// What a refusal says of itself, whatever API it is of; `None` where the status is no refusal's.
-pub(super) fn refusal(exchange: &Exchange, response: &Document) -> Option<String> {
-    let answer = exchange.response.as_ref()?;
-    if answer.status.as_u16() < 400 {
-        return None;
+/// The model and the usage of an exchange whose API is kept as it is.
+#[derive(Debug, Default)]
+pub(super) struct Hints {
+    usage: Option<Usage>,
+    model: Option<String>,
+}
+
+impl Hints {
+    /// Looks at a piece of the answer.
+    pub(super) fn take(&mut self, piece: &Piece<'_>) {
+        self.look(&Fields::of_piece(piece));
     }
+
+    fn look(&mut self, fields: &Fields<'_>) {
+        let counted = Usage::of_fields(fields);
+        if counted.is_some() {
+            self.usage = counted;
+            let model = fields.get("model").and_then(names::name);
+            self.model = model.or(self.model.take());
+        }
+    }
+
+    /// Puts them as attributes; the model that was asked for comes from the request, where the path
+    /// is of a model.
+    pub(super) fn put(
+        mut self,
+        exchange: &Exchange,
+        request: &Document,
+        response: &Document,
+        reading: &mut Reading,
+    ) {
+        let path = exchange.request.uri.path();
+        let asked = MODEL_PATHS.iter().any(|end| path.ends_with(end));
+        let asked = asked.then(|| Fields::of(request)).and_then(|fields| {
+            let model = fields.get("model")?;
+            names::name(model)
+        });
+        if !stream::is_stream(response) && response.outline().is_some() {
+            self.look(&Fields::of(response));
+        }
+        let put = &mut reading.upstream;
+        if let Some(usage) = self.usage {
+            usage.put(put);
+        }
+        put.put_some("gen_ai.request.model", asked.as_deref());
+        put.put_some("gen_ai.response.model", self.model.as_deref());
+        put.put_some("mlflow.llm.model", self.model.or(asked));
+    }
+}
+
+/// Returns the error of an answer whose status is 400 or above, whatever its API.
+pub(super) fn refusal(exchange: &Exchange, response: &Document) -> Option<Failure> {
+    exchange.refused()?;
     let kind = response.content_type.as_deref().unwrap_or_default();
     if matches!(response.shape, Shape::Text) && kind.starts_with("text/plain") {
-        return answer::refusal_in_text(exchange, response.text().as_str());
+        let text = response.text();
+        let words = text.as_str().trim();
+        return (full(exchange) && !words.is_empty()).then(|| Failure::of_words(words));
     }
-    answer::refusal(exchange, &Fields::of(response))
+    let fields = Fields::of(response);
+    failure::in_refusal(&fields, names::object(response), full(exchange))
 }
 
 /// Whether an object holds figures.
@@ -221,14 +249,23 @@ fn take_merged(
         json = without;
     }
     let redaction = &exchange.plan.redaction;
+    if let Some(error) = &merged.flow.error {
+        let masked = redaction.fields(error, &mut notes.redactions);
+        json = with_error(json, masked.as_deref().unwrap_or(error));
+    }
     if let Some(without) = redaction.fields(&json, &mut notes.redactions) {
         json = without;
     }
     let fields = Fields::of_object(Raw(&json));
-    *answer = Answer::of(exchange, &fields);
+    *answer = Answer::of(exchange, &fields, Raw(&json));
     draw(api, exchange, reading, None, Some(&fields));
-    reading.incomplete = !response.cut && !merged.done;
+    reading.close = match merged.close {
+        // The rest may have had it.
+        Close::LastWordMissing if response.cut => Close::AtBodyEnd,
+        close => close,
+    };
     let first = merged
+        .flow
         .first_content
         .and_then(|end| arrival(exchange, response, end));
     put_times(exchange, first, answer.output(), reading);
@@ -250,6 +287,21 @@ fn take_merged(
         json.push(b'}');
     }
     reading.outputs = Some(Text::trusted(Bytes::from(json)));
+}
+
+/// Adds the error that the stream reported to the answer, unless it has one.
+fn with_error(json: Vec<u8>, error: &[u8]) -> Vec<u8> {
+    let known = Raw(&json).get("error");
+    if known.is_some_and(failure::is_set) {
+        return json;
+    }
+    let mut with = Vec::from(b"{");
+    for (key, value) in Raw(&json).entries().filter(|(key, _)| *key != b"error") {
+        push_member(&mut with, &String::from_utf8_lossy(key), value.0);
+    }
+    push_member(&mut with, "error", error);
+    with.push(b'}');
+    with
 }
 
 /// Sets what MLflow's UI draws, where that is not the body itself.

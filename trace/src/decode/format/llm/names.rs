@@ -43,19 +43,30 @@ impl<'a> Fields<'a> {
         self.0.iter().find_map(found)
     }
 
+    /// Returns all of them, keys as written.
+    pub(in crate::decode::format) fn members(&self) -> &[(&'a [u8], Raw<'a>)] {
+        &self.0
+    }
+
     /// All of them.
     pub(super) fn iter(&self) -> impl Iterator<Item = (&'a [u8], Raw<'a>)> {
         self.0.iter().copied()
     }
 }
 
+/// Returns the object that [`Fields::of`] reads, as it is written.
+pub(super) fn object(document: &Document) -> Raw<'_> {
+    let whole = Raw(document.bytes.trim_ascii());
+    whole.elements().next().unwrap_or(whole)
+}
+
 /// A short string; an empty one names nothing.
-pub(super) fn name(raw: Raw<'_>) -> Option<String> {
+pub(in crate::decode::format) fn name(raw: Raw<'_>) -> Option<String> {
     let name = raw.text()?;
     (!name.is_empty()).then(|| text::cut(&name, NAME_BYTES_MAX).to_owned())
 }
 
 /// A number or such, as written.
-pub(super) fn scalar(raw: Raw<'_>) -> String {
+pub(in crate::decode::format) fn scalar(raw: Raw<'_>) -> String {
     text::cut(&String::from_utf8_lossy(raw.0), NAME_BYTES_MAX).to_owned()
 }

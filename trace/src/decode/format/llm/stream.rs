@@ -8,8 +8,11 @@ use base64::engine::general_purpose::STANDARD;
 
 use crate::decode::body::{Document, Shape};
 use crate::decode::defect::{Defect, Notes};
+use crate::decode::format::failure;
 use crate::decode::json::{self, Kind, Raw};
 use crate::decode::{eventstream, lines, sse};
+
+use super::push_member;
 
 /// A larger piece is passed over: a delta holds a token, or at most an image.
 const PIECE_BYTES_MAX: usize = 4 << 20;
@@ -22,6 +25,16 @@ pub(in crate::decode::format) struct Piece<'a> {
     pub(in crate::decode::format) raw: Raw<'a>,
     /// Its members.
     pub(in crate::decode::format) entries: Vec<(&'a [u8], Raw<'a>)>,
+    /// Set if it is nothing but the report of an error.
+    pub(in crate::decode::format) is_error: bool,
+}
+
+/// The framing of a piece.
+#[derive(Clone, Copy)]
+struct Label<'a> {
+    name: &'a [u8],
+    /// Set for exceptions, and for events of the name `error`.
+    failed: bool,
 }
 
 impl<'a> Piece<'a> {
@@ -42,10 +55,45 @@ impl<'a> Piece<'a> {
 pub(in crate::decode::format) struct Flow {
     /// `[DONE]` came.
     pub(in crate::decode::format) done: bool,
+    /// The last event is named `done` or `end`, as Replicate's and LangServe's are.
+    pub(in crate::decode::format) closed: bool,
+    /// The first error that a piece reports: its `error`, or all of it.
+    pub(in crate::decode::format) error: Option<Vec<u8>>,
+    /// Set if the framing marked that as an error: an event of that name, or an exception.
+    pub(in crate::decode::format) failed: bool,
     /// How many pieces there were.
     pub(in crate::decode::format) pieces: usize,
     /// Where the first piece with content ends, in bytes.
     pub(in crate::decode::format) first_content: Option<usize>,
+}
+
+const UNNAMED: Label<'_> = Label {
+    name: b"",
+    failed: false,
+};
+
+impl Flow {
+    /// Keeps the error that a piece reports. Returns whether the piece is nothing else.
+    fn fail(&mut self, piece: &Piece<'_>, failed: bool) -> bool {
+        let report = failure::report(&piece.entries, piece.raw);
+        let Some(report) = report.or_else(|| failed.then_some(piece.raw)) else {
+            return false;
+        };
+        if self.error.is_none() {
+            self.error = Some(report.0.to_vec());
+            self.failed = failed;
+        }
+        report == piece.raw
+    }
+
+    /// Keeps an error that is a text.
+    fn fail_in_words(&mut self, words: &[u8]) {
+        if self.error.is_none() {
+            let words = json::quoted(&String::from_utf8_lossy(words));
+            self.error = Some(words.into_bytes());
+            self.failed = true;
+        }
+    }
 }
 
 /// Whether a response comes in pieces.
@@ -66,7 +114,8 @@ pub(in crate::decode::format) fn read(
     let mut flow = Flow::default();
     let cut = document.cut;
     let bytes = &document.bytes;
-    let mut one = |name: &[u8], data: &[u8], end: usize, fault: Fault| {
+    let mut last_name: &[u8] = b"";
+    let mut one = |label: Label<'_>, data: &[u8], end: usize, fault: Fault| {
         let data = data.trim_ascii();
         if data.len() > PIECE_BYTES_MAX {
             notes.note(Defect::EventTooLarge);
@@ -74,10 +123,18 @@ pub(in crate::decode::format) fn read(
             flow.done = true;
         } else if let Some(entries) = Raw(data).checked_entries() {
             flow.pieces += 1;
-            let raw = Raw(data);
-            if take(&Piece { name, raw, entries }, notes) {
+            let mut piece = Piece {
+                name: label.name,
+                raw: Raw(data),
+                entries,
+                is_error: false,
+            };
+            piece.is_error = flow.fail(&piece, label.failed);
+            if take(&piece, notes) {
                 flow.first_content.get_or_insert(end);
             }
+        } else if label.failed && !data.is_empty() {
+            flow.fail_in_words(data);
         } else if let Some(defect) = fault.unless(cut) {
             notes.note(defect);
         }
@@ -89,7 +146,12 @@ pub(in crate::decode::format) fn read(
                     true => Fault::Whole(Defect::MalformedSse),
                     false => Fault::Torn(Defect::TornSse),
                 };
-                one(event.name, &event.data, event.end, fault);
+                let label = Label {
+                    name: event.name,
+                    failed: event.name == b"error",
+                };
+                one(label, &event.data, event.end, fault);
+                last_name = event.name;
             }
         }
         Shape::Lines => {
@@ -98,7 +160,7 @@ pub(in crate::decode::format) fn read(
                     true => Fault::Whole(Defect::MalformedLine),
                     false => Fault::Torn(Defect::TornLine),
                 };
-                one(b"", line.data, line.end, fault);
+                one(UNNAMED, line.data, line.end, fault);
             }
         }
         Shape::Frames => {
@@ -106,13 +168,17 @@ pub(in crate::decode::format) fn read(
                 match frame {
                     Ok(frame) => {
                         let fault = Fault::Whole(Defect::MalformedFrame);
-                        one(frame.name(), &object_of(&frame), frame.end, fault);
+                        let label = Label {
+                            name: frame.name(),
+                            failed: !frame.exception.is_empty(),
+                        };
+                        one(label, &object_of(&frame), frame.end, fault);
                     }
                     Err(eventstream::Broken::Malformed) => {
-                        one(b"", b"", 0, Fault::Whole(Defect::MalformedFrame));
+                        one(UNNAMED, b"", 0, Fault::Whole(Defect::MalformedFrame));
                     }
                     Err(eventstream::Broken::Torn) => {
-                        one(b"", b"", 0, Fault::Torn(Defect::TornFrame));
+                        one(UNNAMED, b"", 0, Fault::Torn(Defect::TornFrame));
                     }
                 }
             }
@@ -121,12 +187,42 @@ pub(in crate::decode::format) fn read(
             let base = bytes.as_ptr() as usize;
             for element in Raw(bytes.trim_ascii()).elements() {
                 let end = (element.0.as_ptr() as usize).saturating_sub(base) + element.0.len();
-                one(b"", element.0, end, Fault::Whole(Defect::MalformedJson));
+                one(UNNAMED, element.0, end, Fault::Whole(Defect::MalformedJson));
             }
         }
         _ => {}
     }
+    flow.closed = matches!(last_name, b"done" | b"end");
     flow
+}
+
+/// Calls `look` with the first piece of a stream in text, if that is among the first events.
+pub(in crate::decode::format) fn first<T>(
+    document: &Document,
+    look: impl FnOnce(&Piece<'_>) -> T,
+) -> Option<T> {
+    /// Beyond this many comments and the like, no piece is looked for.
+    const EVENTS_MAX: usize = 4;
+
+    let look = |name: &[u8], data: &[u8]| {
+        let raw = Raw(data.trim_ascii());
+        let entries = raw.checked_entries()?;
+        Some(look(&Piece {
+            name,
+            raw,
+            entries,
+            is_error: false,
+        }))
+    };
+    match &document.shape {
+        Shape::Events => {
+            let mut events = sse::events(&document.bytes).take(EVENTS_MAX);
+            let event = events.find(|event| event.data.trim_ascii().starts_with(b"{"))?;
+            look(event.name, &event.data)
+        }
+        Shape::Lines => look(b"", lines::lines(&document.bytes).next()?.data),
+        _ => None,
+    }
 }
 
 /// Why a piece that cannot be read cannot.
@@ -150,9 +246,11 @@ impl Fault {
 /// A frame as one JSON object: what a `chunk` wraps, an exception as an `error`, or the
 /// payload under the event's name.
 fn object_of<'a>(frame: &eventstream::Frame<'a>) -> Cow<'a, [u8]> {
-    if std::str::from_utf8(frame.payload).is_err() {
-        return Cow::Borrowed(b"");
-    }
+    let payload = match std::str::from_utf8(frame.payload) {
+        Ok(payload) => payload.as_bytes(),
+        Err(_) if frame.exception.is_empty() => return Cow::Borrowed(b""),
+        Err(_) => b"",
+    };
     if frame.event == b"chunk" {
         let wrapped = Raw(frame.payload).get("bytes").and_then(Raw::quoted);
         let plain = wrapped.and_then(|text| STANDARD.decode(text).ok());
@@ -171,9 +269,18 @@ fn object_of<'a>(frame: &eventstream::Frame<'a>) -> Cow<'a, [u8]> {
     } else {
         object.extend_from_slice(b"{\"error\":{\"type\":");
         json::push_quoted(&mut object, name);
-        if let Some(message) = Raw(frame.payload).get("message") {
+        let payload = Raw(payload);
+        let message = payload.get("message").or_else(|| payload.get("Message"));
+        // SageMaker: why a stream of its broke.
+        let code = payload.get("ErrorCode");
+        for (key, value) in [("code", code), ("message", message)] {
+            if let Some(value) = value {
+                push_member(&mut object, key, value.0);
+            }
+        }
+        if message.is_none() && !frame.message.is_empty() {
             object.extend_from_slice(b",\"message\":");
-            object.extend_from_slice(message.0);
+            json::push_quoted(&mut object, &String::from_utf8_lossy(frame.message));
         }
         object.extend_from_slice(b"}}");
     }

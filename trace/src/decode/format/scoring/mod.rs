@@ -11,10 +11,11 @@ use crate::Exchange;
 use crate::decode::body::{Document, Media};
 use crate::decode::content;
 use crate::decode::defect::Notes;
+use crate::decode::json::Kind;
 use crate::decode::url;
 
 use super::frame::{Frame, INPUT, OUTPUT};
-use super::{Reading, llm};
+use super::{Reading, judge, llm};
 
 /// Keys of which a scoring request has one.
 pub(super) const KEYS: [&str; 4] = [
@@ -55,7 +56,14 @@ pub(super) fn read(
     let model = url::model(exchange.request.uri.path());
     reading.upstream_name = model.as_ref().map(|model| format!("predict {model}"));
     reading.shared.put_some("offpath.model.name", model);
-    reading.in_band_error = llm::refusal(exchange, response);
+    reading.failure = llm::refusal(exchange, response);
+    let outline = response.outline();
+    if outline.is_some_and(|outline| outline.kind == Kind::Array) {
+        // Predictions, a row each.
+        reading.close = judge::without_last_word(exchange, response);
+    } else {
+        judge::judge(exchange, request, response, &mut reading, |_| {});
+    }
     for (frame, names) in [(&input, &INPUT), (&output, &OUTPUT)] {
         if let Some(frame) = frame {
             frame.put(names, &mut reading.shared);
