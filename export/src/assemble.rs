@@ -113,6 +113,7 @@ impl<'a> Destinations<'a> {
         let disk = shelf.clone().zip(self.spool.as_ref());
         let outlet = Outlet {
             inbox: sender,
+            is_mlflow: matches!(kind, SinkKind::Mlflow(_)),
             disk: disk.map(|(shelf, disk)| Overflow {
                 shelf,
                 health: Arc::clone(&health),

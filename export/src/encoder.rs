@@ -8,14 +8,14 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant, SystemTime};
 
-use bytes::Bytes;
-use offpath_trace::{Defect, Exchange, KeptBecause, Level, Trace, TraceId, Value};
+use offpath_trace::{Defect, Exchange, KeptBecause, Level, Trace, Value};
 use prometheus::{Histogram, IntCounter, IntCounterVec};
 use tracing::{info, warn};
 
 use crate::DropReason;
 use crate::accounting::Account;
 use crate::degrade::{Degraded, without_contents};
+use crate::forms::{Encoded, Form, Records, Variants, bytes_of};
 use crate::handle::{Queue, Waiting};
 use crate::judge::{self, Judge};
 use crate::metrics::Metrics;
@@ -61,34 +61,6 @@ pub(crate) struct Lane {
 
 /// A route's token counters, by the attribute that holds the figure.
 pub(crate) struct Tokens(Vec<(&'static str, IntCounter)>);
-
-/// A trace that is encoded.
-struct Encoded {
-    trace_id: TraceId,
-    info: Option<Bytes>,
-    bytes: Bytes,
-}
-
-/// The records of one exchange, by why they have no contents.
-struct Records(Vec<(Option<Degraded>, Arc<Record>)>);
-
-impl Records {
-    fn get(&self, why: Option<Degraded>) -> Option<&Arc<Record>> {
-        let found = self.0.iter().find(|(known, _)| *known == why);
-        found.map(|(_, record)| record)
-    }
-}
-
-/// An exchange's encodings, by why they have no contents.
-type Variants = Vec<(Option<Degraded>, Encoded)>;
-
-fn bytes_of(encoded: &[(Option<Degraded>, Encoded)]) -> usize {
-    let bytes = |(_, encoded): &(_, Encoded)| {
-        let info = encoded.info.as_ref().map_or(0, Bytes::len);
-        encoded.bytes.len() + info + size_of::<Record>()
-    };
-    encoded.iter().map(bytes).sum()
-}
 
 impl Lane {
     /// Why an exchange came without contents.
@@ -178,10 +150,10 @@ impl Encoder {
             return account.undecided_dropped();
         }
         let ending = self.queue.is_overdue();
-        for ((claim, outlet), why) in account.claims().zip(&lane.outlets).zip(&wanted) {
+        for ((claim, outlet), form) in account.claims().zip(&lane.outlets).zip(&wanted) {
             let record = match &records {
                 Err(reason) => Err(*reason),
-                Ok(records) => records.get(*why).ok_or(DropReason::EncodePanic),
+                Ok(records) => records.get(*form).ok_or(DropReason::EncodePanic),
             };
             match record {
                 Err(reason) => claim.dropped(reason),
@@ -190,18 +162,22 @@ impl Encoder {
         }
     }
 
-    /// For each of a route's sinks, why it gets the trace without contents.
-    fn wanted(&self, waiting: &Waiting, lane: &Lane) -> Vec<Option<Degraded>> {
-        let exchange = &waiting.exchange;
-        let for_all = match (waiting.degraded, exchange.plan.level) {
+    /// How each of a route's sinks gets the trace.
+    fn wanted(&self, waiting: &Waiting, lane: &Lane) -> Vec<Form> {
+        let level = waiting.exchange.plan.level;
+        let for_all = match (waiting.degraded, level) {
             (Some(why), _) => Some(why),
-            (None, Level::Metadata) => return vec![lane.metadata_because(); lane.outlets.len()],
+            (None, Level::Metadata) => lane.metadata_because(),
             (None, Level::Full) => self.queue.budget.is_tight().then_some(Degraded::Queue),
         };
-        let outlets = lane.outlets.iter();
-        outlets
-            .map(|outlet| for_all.or_else(|| outlet.is_tight().then_some(Degraded::Spool)))
-            .collect()
+        let spool = |outlet: &Outlet| {
+            (level == Level::Full && outlet.is_tight()).then_some(Degraded::Spool)
+        };
+        let form = |outlet: &Outlet| Form {
+            degraded: for_all.or_else(|| spool(outlet)),
+            fitted: outlet.is_mlflow,
+        };
+        lane.outlets.iter().map(form).collect()
     }
 
     /// The records that are wanted, with contents, without, or both. Where they do not fit into
@@ -210,7 +186,7 @@ impl Encoder {
         &self,
         waiting: Waiting,
         lane: &Lane,
-        wanted: &mut [Option<Degraded>],
+        wanted: &mut [Form],
         fate: &mut Fate<'_>,
     ) -> Option<Result<Records, DropReason>> {
         let Waiting {
@@ -225,10 +201,12 @@ impl Encoder {
             Err(reason) => return Some(Err(reason)),
         };
         if !ticket.resize(bytes_of(&encoded)) {
-            if !wanted.contains(&None) {
+            if wanted.iter().all(|form| form.degraded.is_some()) {
                 return Some(Err(DropReason::QueueBytes));
             }
-            wanted.fill(Some(Degraded::Queue));
+            for form in &mut *wanted {
+                form.degraded = Some(Degraded::Queue);
+            }
             encoded = match self.variants(&mut exchange, None, wanted, fate)? {
                 Ok(encoded) if ticket.resize(bytes_of(&encoded)) => encoded,
                 Ok(_) => return Some(Err(DropReason::QueueBytes)),
@@ -237,7 +215,7 @@ impl Encoder {
         }
         drop(exchange);
         let ticket = Arc::new(ticket);
-        let record = |(why, encoded): (Option<Degraded>, Encoded)| {
+        let record = |(form, encoded): (Form, Encoded)| {
             let record = Record {
                 trace_id: encoded.trace_id,
                 route: Arc::clone(fate.account.route()),
@@ -248,23 +226,25 @@ impl Encoder {
                 encoded: Instant::now(),
                 _ticket: Some(Arc::clone(&ticket)),
             };
-            (why, Arc::new(record))
+            (form, Arc::new(record))
         };
         Some(Ok(Records(encoded.into_iter().map(record).collect())))
     }
 
-    /// One encoding for each way that is wanted; the one with contents comes first. `first` is
+    /// One encoding for each form that is wanted; the one with contents comes first. `first` is
     /// the lane on the first look at the exchange, which counts and decides; `None`: not kept.
     fn variants(
         &self,
         exchange: &mut Exchange,
         mut first: Option<&Lane>,
-        wanted: &[Option<Degraded>],
+        wanted: &[Form],
         fate: &mut Fate<'_>,
     ) -> Option<Result<Variants, DropReason>> {
         let mut encoded = Vec::new();
         for why in std::iter::once(None).chain(Degraded::ALL.map(Some)) {
-            if !wanted.contains(&why) {
+            let alike = wanted.iter().filter(|form| form.degraded == why);
+            let readers: Vec<bool> = alike.map(|form| form.fitted).collect();
+            if readers.is_empty() {
                 continue;
             }
             if why.is_some() {
@@ -288,13 +268,42 @@ impl Encoder {
                 why.mark(&mut trace);
                 fate.account.degraded.count(why);
             }
-            let defects = look.map(|_| defects).unwrap_or_default();
-            match self.encode(trace, defects) {
-                Ok(variant) => encoded.push((why, variant)),
-                Err(reason) => return Some(Err(reason)),
+            let defects = look.map(|_| defects);
+            if let Err(reason) = self.forms(trace, why, &readers, defects, &mut encoded) {
+                return Some(Err(reason));
             }
         }
         Some(Ok(encoded))
+    }
+
+    /// Encodes a trace as it is, fitted to MLflow, or both, as its readers need it; each of these
+    /// is an MLflow server or not. `defects` are counted, on the first look at an exchange.
+    fn forms(
+        &self,
+        trace: Trace,
+        degraded: Option<Degraded>,
+        readers: &[bool],
+        defects: Option<Vec<Defect>>,
+        encoded: &mut Variants,
+    ) -> Result<(), DropReason> {
+        let first_look = defects.is_some();
+        let wanted = readers.contains(&true);
+        let fitted = wanted.then(|| trace.fitted()).flatten();
+        let mut counted = defects.unwrap_or_default();
+        if let (true, Some((_, more))) = (first_look, &fitted) {
+            for defect in more {
+                if !counted.contains(defect) {
+                    counted.push(*defect);
+                }
+            }
+        }
+        let as_it_is = fitted.is_none() || readers.contains(&false);
+        let fitted = fitted.map(|(trace, _)| (true, trace));
+        for (fitted, trace) in as_it_is.then_some((false, trace)).into_iter().chain(fitted) {
+            let variant = self.encode(trace, std::mem::take(&mut counted))?;
+            encoded.push((Form { degraded, fitted }, variant));
+        }
+        Ok(())
     }
 
     /// Counts the defects.

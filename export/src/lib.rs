@@ -24,6 +24,7 @@ mod degrade;
 mod encoder;
 mod envelope;
 mod exporter;
+mod forms;
 mod handle;
 mod health;
 mod judge;

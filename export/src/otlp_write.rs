@@ -281,6 +281,7 @@ mod tests {
             spans: vec![root, bare],
             info: None,
             redactions: Counts::default(),
+            hard: false,
         }
     }
 

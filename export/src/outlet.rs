@@ -15,6 +15,8 @@ use crate::shelf::Shelf;
 pub(crate) struct Outlet {
     pub(crate) inbox: mpsc::Sender<Parcel>,
     pub(crate) disk: Option<Overflow>,
+    /// Whether an MLflow server reads what is left here.
+    pub(crate) is_mlflow: bool,
 }
 
 /// A destination's disk, and when it is used.

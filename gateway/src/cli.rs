@@ -32,8 +32,11 @@ enum Command {
     Explain(Explain),
     /// See it work: a model endpoint, offpath before it, traffic, and a real MLflow.
     Demo(demo::Options),
-    /// Judge the traces of the last while, as an MLflow server has them, for cron: 0 healthy, 1
-    /// breached, 2 could not tell.
+    /// Judge the traces of the last while, as an MLflow server has them, for cron.
+    ///
+    /// Exits with 0 where all is healthy, 1 where a threshold is breached, and 2 where nothing can
+    /// be told: MLflow does not answer, or it has too few traces of all routes together. A route
+    /// that has no traffic yet is reported as such, and the others are judged without it.
     Health(health::Options),
     /// Look at the traces on disk, or get them out.
     #[command(subcommand)]

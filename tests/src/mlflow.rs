@@ -114,6 +114,11 @@ impl Own {
         format!("http://127.0.0.1:{}", self.port)
     }
 
+    /// Its `--backend-store-uri`.
+    pub fn store(&self) -> String {
+        format!("sqlite:///{}", self.data.path().join("mlflow.db").display())
+    }
+
     /// Ends it; what it stored stays.
     pub fn stop(&mut self) {
         self.server = None;

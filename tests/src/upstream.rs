@@ -70,6 +70,14 @@ impl Upstream {
         Self::requests(None, move |_| response.clone()).await
     }
 
+    /// Answers each request with the bytes that `answer` makes of it, and keeps the connection.
+    pub async fn replying<A>(answer: A) -> Self
+    where
+        A: Fn(&Request) -> Vec<u8> + Send + Sync + 'static,
+    {
+        Self::requests(None, answer).await
+    }
+
     /// The same, over TLS under a certificate of that authority for `localhost`.
     pub async fn answering_tls(response: &str, authority: &Authority) -> Self {
         let response = response.as_bytes().to_vec();

@@ -15,12 +15,16 @@ mod cookbook;
 mod health;
 #[path = "mlflow/nested.rs"]
 mod nested;
+#[path = "mlflow/readback.rs"]
+mod readback;
 #[path = "mlflow/replay.rs"]
 mod replay;
 #[path = "mlflow/scoring.rs"]
 mod scoring;
 #[path = "mlflow/trouble.rs"]
 mod trouble;
+#[path = "mlflow/unreadable.rs"]
+mod unreadable;
 
 use std::process::Command;
 

@@ -19,6 +19,8 @@ pub struct Trace {
     pub info: Option<Box<TraceInfo>>,
     /// What was masked in them.
     pub redactions: Counts,
+    /// Whether MLflow may fail to read it back as it is: see [`Trace::fitted`].
+    pub hard: bool,
 }
 
 /// What is known of a trace as a whole, and no span can say.

@@ -1,6 +1,7 @@
 //! The whole crate against sinks on real sockets that answer by a script.
 
 mod delivery;
+mod forms;
 mod limits;
 mod mlflow;
 mod shutdown;

@@ -276,6 +276,7 @@ pub(crate) fn decode(exchange: &Exchange) -> (Trace, Vec<Defect>) {
             spans,
             info: None,
             redactions: offpath_trace::Counts::default(),
+            hard: false,
         },
         Vec::new(),
     )

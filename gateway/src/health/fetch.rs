@@ -2,11 +2,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::str::FromStr;
+use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, bail, ensure};
 use offpath_config::{CaptureLevel, Config, ExperimentRef, MlflowSink};
 use offpath_export::{FoundTrace, Reader};
+use serde::Serialize;
 use serde_json::Value;
 
 use super::figures::{Observed, Tokens};
@@ -39,6 +41,23 @@ pub(super) struct Search<'a> {
     pub(super) by: Option<&'a Key>,
 }
 
+/// What was read.
+#[derive(Debug, Default)]
+pub(super) struct Found {
+    /// The groups by name; one named `all` where nothing tells them apart.
+    pub(super) groups: Vec<(String, Vec<Observed>)>,
+    /// Experiments of routes that MLflow does not have yet.
+    pub(super) absent: Vec<Absent>,
+}
+
+/// An experiment that does not exist: it is made with its first trace.
+#[derive(Debug, Serialize)]
+pub(super) struct Absent {
+    pub(super) experiment: Arc<str>,
+    /// The routes that record into it.
+    pub(super) routes: Vec<Arc<str>>,
+}
+
 impl FromStr for Key {
     type Err = String;
 
@@ -66,16 +85,29 @@ impl Key {
 }
 
 impl Search<'_> {
-    /// The groups by name; one named `all` where nothing tells them apart.
-    pub(super) async fn run(&self) -> anyhow::Result<Vec<(String, Vec<Observed>)>> {
+    /// Reads all pages.
+    pub(super) async fn run(&self) -> anyhow::Result<Found> {
         let reader = Reader::new(self.sink.1).context("cannot read from the sink")?;
-        let ids = self.experiment_ids(&reader).await?;
+        let (ids, absent) = self.experiment_ids(&reader).await?;
+        let groups = if ids.is_empty() {
+            Vec::new()
+        } else {
+            self.groups(&reader, &ids).await?
+        };
+        Ok(Found { groups, absent })
+    }
+
+    async fn groups(
+        &self,
+        reader: &Reader,
+        ids: &[String],
+    ) -> anyhow::Result<Vec<(String, Vec<Observed>)>> {
         let filter = self.filter_since(SystemTime::now());
         let mut groups: BTreeMap<String, Vec<Observed>> = BTreeMap::new();
         let mut seen = BTreeSet::new();
         let mut page: Option<String> = None;
         loop {
-            let found = reader.search(&ids, &filter, page.as_deref()).await?;
+            let found = reader.search(ids, &filter, page.as_deref()).await?;
             let before = seen.len();
             for trace in found.traces {
                 if seen.insert(trace.id.clone()) {
@@ -118,38 +150,56 @@ impl Search<'_> {
         }
     }
 
-    async fn experiment_ids(&self, reader: &Reader) -> anyhow::Result<Vec<String>> {
-        let named = self.experiments.iter().map(|given| {
+    /// The ids to search, and the experiments of routes that are not there. One that the command
+    /// names has to be there: a misspelt name must not pass for an idle route.
+    async fn experiment_ids(&self, reader: &Reader) -> anyhow::Result<(Vec<String>, Vec<Absent>)> {
+        let mut ids = BTreeSet::new();
+        for given in self.experiments {
             let digits = given.bytes().all(|byte| byte.is_ascii_digit());
-            if digits {
-                ExperimentRef::Id(given.as_str().into())
-            } else {
-                ExperimentRef::Name(given.as_str().into())
-            }
-        });
-        let mut wanted: BTreeSet<ExperimentRef> = named.collect();
-        if wanted.is_empty() {
-            let recorded = self.config.routes.iter().filter(|route| {
-                let here = route.sinks.iter().any(|sink| **sink == *self.sink.0);
-                here && route.capture.level != CaptureLevel::Off
-            });
-            wanted = recorded
-                .map(|route| route.trace.experiment.clone())
-                .collect();
-        }
-        let mut ids = Vec::new();
-        for experiment in wanted {
-            ids.push(match experiment {
-                ExperimentRef::Default => "0".to_owned(),
-                ExperimentRef::Id(id) => id.to_string(),
-                ExperimentRef::Name(name) => reader
-                    .experiment_id(&name)
+            ids.insert(match digits {
+                true => given.clone(),
+                false => reader
+                    .experiment_id(given)
                     .await?
-                    .with_context(|| format!("there is no experiment `{name}`"))?,
+                    .with_context(|| format!("there is no experiment `{given}`"))?,
             });
         }
-        ensure!(!ids.is_empty(), "no route records into this sink");
-        Ok(ids)
+        let mut absent = Vec::new();
+        if ids.is_empty() {
+            let wanted = self.experiments_of_routes();
+            ensure!(!wanted.is_empty(), "no route records into this sink");
+            for (experiment, routes) in wanted {
+                match experiment {
+                    ExperimentRef::Default => ids.insert("0".to_owned()),
+                    ExperimentRef::Id(id) => ids.insert(id.to_string()),
+                    ExperimentRef::Name(name) => match reader.experiment_id(&name).await? {
+                        Some(id) => ids.insert(id),
+                        None => {
+                            absent.push(Absent {
+                                experiment: name,
+                                routes,
+                            });
+                            continue;
+                        }
+                    },
+                };
+            }
+        }
+        Ok((ids.into_iter().collect(), absent))
+    }
+
+    /// The experiments of the sink's routes, with the names of these.
+    fn experiments_of_routes(&self) -> BTreeMap<ExperimentRef, Vec<Arc<str>>> {
+        let recorded = self.config.routes.iter().filter(|route| {
+            let here = route.sinks.iter().any(|sink| **sink == *self.sink.0);
+            here && route.capture.level != CaptureLevel::Off
+        });
+        let mut wanted: BTreeMap<_, Vec<_>> = BTreeMap::new();
+        for route in recorded {
+            let routes = wanted.entry(route.trace.experiment.clone()).or_default();
+            routes.push(Arc::clone(&route.name));
+        }
+        wanted
     }
 }
 

@@ -15,7 +15,6 @@ use std::time::Duration;
 use anyhow::Context;
 use offpath_config::{Config, Env, MlflowSink, SinkKind};
 
-use self::figures::Observed;
 use self::report::{Report, Thresholds};
 
 pub(crate) use self::report::Verdict;
@@ -37,7 +36,9 @@ pub(crate) struct Options {
     /// The sink to read from; the first MLflow sink by default.
     #[arg(long, value_name = "NAME")]
     sink: Option<String>,
-    /// An experiment, by name or id, as often as needed; all those of the sink's routes by default.
+    /// An experiment, by name or id, as often as needed; all those of the sink's routes by
+    /// default. One that is named here has to exist; one of a route that does not exist yet has
+    /// no traffic, which the report says, and the others are judged.
     #[arg(long = "experiment", value_name = "NAME")]
     experiments: Vec<String>,
     /// How far to look back.
@@ -76,8 +77,8 @@ pub(crate) fn examine(options: &Options) -> anyhow::Result<Report> {
         filter: options.filter.as_deref(),
         by: options.by.as_ref(),
     };
-    let groups: Vec<(String, Vec<Observed>)> = runtime.block_on(search.run())?;
-    Ok(Report::of(groups, options.window, &options.thresholds))
+    let found = runtime.block_on(search.run())?;
+    Ok(Report::of(found, options.window, &options.thresholds))
 }
 
 fn config(options: &Options) -> anyhow::Result<Config> {

@@ -5,6 +5,7 @@ use std::time::Duration;
 use serde::Serialize;
 
 use super::duration;
+use super::fetch::{Absent, Found};
 use super::figures::{Figures, Observed};
 
 /// What the figures must keep to; what is not given is not judged.
@@ -36,6 +37,9 @@ pub(crate) struct Report {
     verdict: Verdict,
     window_seconds: f64,
     groups: Vec<Group>,
+    /// Experiments of routes that MLflow does not have: nothing is known of these routes, and
+    /// nothing is wrong with them.
+    without_traffic: Vec<Absent>,
 }
 
 /// What it comes to.
@@ -68,11 +72,7 @@ impl Verdict {
 }
 
 impl Report {
-    pub(super) fn of(
-        groups: Vec<(String, Vec<Observed>)>,
-        window: Duration,
-        thresholds: &Thresholds,
-    ) -> Self {
+    pub(super) fn of(found: Found, window: Duration, thresholds: &Thresholds) -> Self {
         let group = |(name, observed): (String, Vec<Observed>)| {
             let figures = Figures::of(&observed);
             Group {
@@ -81,7 +81,7 @@ impl Report {
                 figures,
             }
         };
-        let groups: Vec<Group> = groups.into_iter().map(group).collect();
+        let groups: Vec<Group> = found.groups.into_iter().map(group).collect();
         let finished = |group: &Group| group.figures.traces - group.figures.unfinished;
         let traces: usize = groups.iter().map(finished).sum();
         let verdict = if traces < thresholds.min_traces.max(1) {
@@ -95,6 +95,7 @@ impl Report {
             verdict,
             window_seconds: window.as_secs_f64(),
             groups,
+            without_traffic: found.absent,
         }
     }
 
@@ -111,6 +112,10 @@ impl Report {
             "group", "traces", "exchanges", "errors", "p50", "p95", "p99", "tokens"
         )];
         lines.extend(self.groups.iter().map(Group::line));
+        lines.extend(self.without_traffic.iter().map(|absent| {
+            let (experiment, routes) = (&absent.experiment, absent.routes.join(", "));
+            format!("{routes}: no traffic yet, there is no experiment `{experiment}`")
+        }));
         let sum = |of: fn(&Figures) -> usize| -> usize {
             self.groups.iter().map(|group| of(&group.figures)).sum()
         };
@@ -212,7 +217,14 @@ mod tests {
         let groups = groups
             .iter()
             .map(|(name, all)| ((*name).to_owned(), all.clone()));
-        let report = Report::of(groups.collect(), Duration::from_secs(60), &thresholds());
+        let found = Found {
+            groups: groups.collect(),
+            absent: vec![Absent {
+                experiment: "echo".into(),
+                routes: vec!["a".into(), "b".into()],
+            }],
+        };
+        let report = Report::of(found, Duration::from_secs(60), &thresholds());
         assert_eq!(report.verdict(), verdict, "{report:?}");
         let page = report.show(false);
         assert!(page.contains(line), "no `{line}` in:\n{page}");
@@ -221,6 +233,8 @@ mod tests {
             json["groups"].as_array().unwrap().len(),
             report.groups.len()
         );
+        assert!(page.contains("a, b: no traffic yet, there is no experiment `echo`"));
+        assert_eq!(json["without_traffic"][0]["experiment"], "echo");
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! `offpath health` over what a real MLflow has: three verdicts, and figures that are true.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 use offpath_loadtest::upstream::Server;
@@ -24,6 +24,22 @@ fn check(output: &Output, code: i32, says: &str) {
     let said = String::from_utf8_lossy(&all);
     assert_eq!(output.status.code(), Some(code), "{said}");
     assert!(said.contains(says), "no `{says}` in:\n{said}");
+}
+
+/// The same configuration with a route more, which nobody has called yet.
+fn beside_a_fresh_route(config: &Path, folder: &Path) -> PathBuf {
+    let text = std::fs::read_to_string(config).unwrap();
+    let mut config: Value = serde_json::from_str(&text).unwrap();
+    let route = json!({
+        "name": "fresh",
+        "match": {"path": "/fresh"},
+        "upstream": "model",
+        "trace": {"experiment": "health of a fresh route"},
+    });
+    config["routes"].as_array_mut().unwrap().insert(0, route);
+    let file = folder.join("offpath.yaml");
+    std::fs::write(&file, config.to_string()).unwrap();
+    file
 }
 
 /// A chat; every fifth fails, and belongs to another tenant.
@@ -71,6 +87,18 @@ async fn health_is_good_bad_or_not_to_be_told() {
     let nobody = ["--filter", "tag.tenant = 'nobody'"];
     check(&health(config.clone(), &nobody), 2, "cannot tell");
     check(&health(config.clone(), &["--by", "color"]), 2, "tag:KEY");
+
+    let folder = tempfile::tempdir().unwrap();
+    let fresh = beside_a_fresh_route(&config, folder.path());
+    let no_traffic = "fresh: no traffic yet, there is no experiment `health of a fresh route`";
+    check(&health(fresh.clone(), &fine), 0, no_traffic);
+    check(&health(fresh.clone(), &strict), 1, no_traffic);
+    let misspelt = ["--experiment", "health", "--experiment", "helth"];
+    check(
+        &health(fresh, &misspelt),
+        2,
+        "there is no experiment `helth`",
+    );
 
     let output = health(config, &["--by", "tag:tenant", "--json"]);
     let report: Value = serde_json::from_slice(&output.stdout).unwrap();

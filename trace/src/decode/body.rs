@@ -162,6 +162,20 @@ impl Document {
         }
     }
 
+    /// Whether there is no body, or one that was found to be JSON with nothing that is hard to read.
+    pub(crate) fn is_easy(&self) -> bool {
+        match &self.shape {
+            Shape::Empty => true,
+            Shape::Json(outline) => !outline.seen.hard,
+            _ => false,
+        }
+    }
+
+    /// Whether `text` shares this body's memory.
+    pub(crate) fn is(&self, text: &Text) -> bool {
+        std::ptr::eq(&raw const **text.as_bytes(), &raw const *self.bytes)
+    }
+
     /// The outline, where the body is JSON or begins as JSON.
     pub(crate) fn outline(&self) -> Option<&Outline> {
         match &self.shape {

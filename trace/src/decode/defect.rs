@@ -7,8 +7,13 @@ use crate::Counts;
 pub enum Defect {
     /// A body calls itself JSON and is not; it is kept as text.
     MalformedJson,
-    /// JSON nested deeper than 128; kept as text in an object, since MLflow's reader would raise on it.
+    /// JSON nested deeper than MLflow's reader takes. Beyond 128 levels a body is kept as text in an
+    /// object; from some 30 levels on, MLflow gets what is deeper as its text, in place.
     TooDeep,
+    /// An integer beyond 64 bits, which MLflow gets as text.
+    WideInteger,
+    /// A NUL in a string, in place of which MLflow gets U+FFFD: PostgreSQL cannot store it.
+    Nul,
     /// JSON with a number of more than 4,096 bytes; kept as text, for the same reason.
     LongNumber,
     /// JSON with `NaN` or an infinity, as Python writes it; kept as it came.
@@ -49,6 +54,8 @@ impl Defect {
         match self {
             Self::MalformedJson => "malformed_json",
             Self::TooDeep => "too_deep",
+            Self::WideInteger => "wide_integer",
+            Self::Nul => "nul",
             Self::LongNumber => "long_number",
             Self::NonFiniteNumber => "non_finite_number",
             Self::LoneSurrogate => "lone_surrogate",

@@ -14,6 +14,7 @@ mod content;
 mod defect;
 mod encoding;
 mod eventstream;
+mod fit;
 mod format;
 mod identity;
 pub(crate) mod json;
@@ -60,9 +61,13 @@ pub fn decode(exchange: &Exchange) -> (Trace, Vec<Defect>) {
         spans,
         info: identity::info(exchange, &request, &mut notes),
         redactions: Counts::default(),
+        hard: false,
     };
     let mut redactions = std::mem::take(&mut notes.redactions);
     exchange.plan.redaction.trace(&mut trace, &mut redactions);
     spans::put_redactions(&mut trace, redactions);
+    let target = exchange.request.uri.path_and_query();
+    let escapes = target.is_some_and(|target| target.as_str().contains('%'));
+    trace.hard = fit::is_hard(&trace, &[&request, &response], escapes);
     (trace, notes.into_defects())
 }

@@ -3,6 +3,7 @@
 //! No recursion and no allocation per value, so neither depth nor size of a hostile body costs
 //! more than one pass over it. Works on bytes; whoever holds text has checked that it is UTF-8.
 
+mod fitted;
 mod number;
 mod outline;
 mod raw;
@@ -12,10 +13,11 @@ mod token;
 mod walk;
 mod write;
 
+pub(crate) use fitted::fitted;
 pub(crate) use outline::{Member, Outline};
 pub(crate) use raw::{Cell, Kind, Raw};
 #[cfg(test)]
 pub(crate) use scan::document;
-pub(crate) use scan::{Fault, is_document, is_harmless};
+pub(crate) use scan::{Fault, is_document, is_hard, is_harmless};
 pub(crate) use walk::{Node, Steps, Token, Word, strings, words};
 pub(crate) use write::{mend_surrogates, push_quoted, quoted};

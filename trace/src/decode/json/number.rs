@@ -6,12 +6,18 @@ use super::token::literal;
 /// A longer number than this, in bytes, is a fault.
 const NUMBER_BYTES_MAX: usize = 4096;
 
+/// Fewer digits are an integer of 64 bits for sure.
+pub(super) const LONG_DIGITS: usize = 19;
+
 /// Past the number that begins at `start`.
 #[inline]
 pub(super) fn number(bytes: &[u8], start: usize, seen: &mut Seen) -> Result<usize, Fault> {
     let window = bytes.get(start..).and_then(<[u8]>::first_chunk);
     match window.and_then(Plain::of) {
-        Some(plain) => Ok(start + plain.end),
+        Some(plain) => {
+            seen.hard |= plain.whole >= LONG_DIGITS;
+            Ok(start + plain.end)
+        }
         None => any_number(bytes, start, seen),
     }
 }
@@ -151,6 +157,7 @@ fn any_number(bytes: &[u8], start: usize, seen: &mut Seen) -> Result<usize, Faul
     if at - whole > 1 && bytes.get(whole) == Some(&b'0') {
         return Err(Fault::Malformed);
     }
+    seen.hard |= at - whole >= LONG_DIGITS;
     if bytes.get(at) == Some(&b'.') {
         at = digits(bytes, at + 1)?;
     }

@@ -8,6 +8,9 @@
 
 use wide::u8x16;
 
+use super::number::LONG_DIGITS;
+use super::scan::Seen;
+
 const BLOCK: usize = 64;
 
 /// What one block proves well formed.
@@ -24,9 +27,10 @@ pub(super) struct Run {
 /// Past as many elements of an array as a block shows. `at` is where a number begins; `nested`:
 /// the array is itself an element of an array, so that rows may end. `None`: nothing is proved.
 #[inline]
-pub(super) fn run(bytes: &[u8], at: usize, nested: bool) -> Option<Run> {
+pub(super) fn run(bytes: &[u8], at: usize, nested: bool, seen: &mut Seen) -> Option<Run> {
     let block = bytes.get(at..)?.first_chunk::<BLOCK>()?;
     let classes = Classes::of(block);
+    seen.hard |= classes.has_long_integer();
     let limit = classes.faults(nested);
     let before = if limit == 0 {
         u64::MAX
@@ -79,6 +83,27 @@ impl Classes {
         found
     }
 
+    /// The digits behind a point: adding the first of each run carries to just behind it, and
+    /// leaves no bit of the run.
+    fn carried(&self) -> u64 {
+        self.digit.wrapping_add(self.digit & self.point << 1)
+    }
+
+    /// Whether there are [`LONG_DIGITS`] digits in a row that are no fraction.
+    fn has_long_integer(&self) -> bool {
+        const LOWEST: u64 = u64::from_ne_bytes([0x01; 8]);
+        const HIGHEST: u64 = u64::from_ne_bytes([0x80; 8]);
+
+        let whole = self.digit & self.carried();
+        // A run of 15 fills one of the eight bytes of the mask; few frames have any such number.
+        if (!whole).wrapping_sub(LOWEST) & whole & HIGHEST == 0 {
+            return false;
+        }
+        let in_a_row = |runs: u64, more: u32| runs & runs >> more;
+        let sixteen = [1, 2, 4, 8].into_iter().fold(whole, in_a_row);
+        in_a_row(sixteen, LONG_DIGITS as u32 - 16) != 0
+    }
+
     /// The commas between rows.
     fn row_commas(&self) -> u64 {
         self.comma & self.closing << 1
@@ -105,8 +130,7 @@ impl Classes {
         let after = |comma: u64| (comma << 1) & !space | (comma << 1 & space) << 1;
         let begins = after(comma ^ row_comma) | opening << 1 | 1;
         let first_digit = digit & (begins | (minus & begins) << 1);
-        // The run of digits after each point: adding its first bit carries to just behind it.
-        let fraction_ends = digit.wrapping_add(digit & point << 1) & !digit;
+        let fraction_ends = self.carried() & !digit;
         strange
             | begins & !(digit | minus)
             | minus & !(begins & digit >> 1)
@@ -136,7 +160,8 @@ mod tests {
     #[track_caller]
     fn check(text: &str, nested: bool, expect: Option<&str>) {
         let block = format!("{text}{TAIL}");
-        let rest = run(block.as_bytes(), 0, nested).map(|run| block[run.next..].trim_start());
+        let run = run(block.as_bytes(), 0, nested, &mut Seen::default());
+        let rest = run.map(|run| block[run.next..].trim_start());
         let rest = rest.map(|rest| rest.strip_suffix(TAIL).unwrap_or(rest));
         assert_eq!(rest, expect, "{text}");
     }
@@ -178,6 +203,27 @@ mod tests {
         }
     }
 
+    #[test]
+    fn integers_of_19_digits_are_seen_wherever_they_stand_and_fractions_are_not() {
+        const DIGITS: &str = "1234567890123456789012345";
+        let befores =
+            (0..20).flat_map(|pairs| ["", "11,"].map(|odd| odd.to_owned() + &"2,".repeat(pairs)));
+        for before in befores {
+            for (number, hard) in [
+                (DIGITS[..18].to_owned(), false),
+                (DIGITS[..19].to_owned(), true),
+                (format!("-{}", &DIGITS[..19]), true),
+                (format!("0.{}", &DIGITS[..20]), false),
+                (format!("123.{}", &DIGITS[..18]), false),
+            ] {
+                let text = format!("{:x<64}", format!("{before}{number},"));
+                let mut seen = Seen::default();
+                run(text.as_bytes(), 0, false, &mut seen);
+                assert_eq!(seen.hard, hard, "{text}");
+            }
+        }
+    }
+
     fn element() -> impl Strategy<Value = String> {
         prop_oneof![
             8 => "-?(0|[1-9][0-9]{0,5})(\\.[0-9]{1,9})?",
@@ -193,7 +239,7 @@ mod tests {
         ) {
             let text: String = elements.iter().flat_map(|(element, separator)| [element.as_str(), *separator]).collect();
             prop_assume!(text.starts_with(|first: char| first == '-' || first.is_ascii_digit()));
-            if let Some(run) = run(text.as_bytes(), 0, true) {
+            if let Some(run) = run(text.as_bytes(), 0, true, &mut Seen::default()) {
                 let passed = format!("[[{}1]]", &text[..run.next]);
                 prop_assert_eq!(document(passed.as_bytes()), Ok(()), "{}", passed);
                 prop_assert_eq!(passed.matches('[').count(), run.rows + 2, "{}", passed);

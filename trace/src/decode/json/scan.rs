@@ -11,6 +11,10 @@ use super::token::{literal, string};
 /// Deeper nesting than this is a fault. Real bodies stay below 30.
 pub(crate) const DEPTH_MAX: u32 = 128;
 
+/// Nesting from which on a reader's limit may be near: see [`fitted`](super::fitted). Whoever
+/// calls the scanner has opened two brackets himself at most.
+const DEEP: u32 = 24;
+
 /// Why a text is not JSON, or not JSON that anyone should be handed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Fault {
@@ -47,6 +51,13 @@ pub(crate) fn is_harmless(bytes: &[u8]) -> bool {
     !matches!(end, Err(Fault::TooDeep | Fault::LongNumber))
 }
 
+/// Whether MLflow's reader may trip over the JSON value in `bytes`: `false` is certain.
+pub(crate) fn is_hard(bytes: &[u8]) -> bool {
+    let mut seen = Seen::default();
+    let end = value(bytes, 0, &mut seen);
+    seen.hard || matches!(end, Err(Fault::TooDeep | Fault::LongNumber))
+}
+
 /// What a text holds that someone has to care about.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Seen {
@@ -57,6 +68,9 @@ pub(crate) struct Seen {
     pub(crate) non_finite: bool,
     /// A string long enough to be an image, or the beginning of one.
     pub(crate) long: bool,
+    /// What MLflow may not be able to read back: a number of 19 digits or more before its point,
+    /// more than [`DEEP`] open brackets, or a NUL in a string.
+    pub(crate) hard: bool,
 }
 
 /// Where the value that begins at or after `at` ends.
@@ -79,7 +93,7 @@ pub(super) fn counted(
             Some(b'"') => string(bytes, at, seen)?,
             Some(b'-' | b'0'..=b'9') => {
                 let in_array = open.top() == Some(false);
-                let run = in_array.then(|| rows::run(bytes, at, open.is_row()));
+                let run = in_array.then(|| rows::run(bytes, at, open.is_row(), seen));
                 if let Some(run) = run.flatten() {
                     *len += match open.depth {
                         1 => run.numbers,
@@ -100,7 +114,7 @@ pub(super) fn counted(
                 literal(bytes, at, b"Infinity")?
             }
             Some(b'{') => {
-                open.push(true)?;
+                open.push(true, seen)?;
                 at = space(bytes, at + 1);
                 if bytes.get(at) != Some(&b'}') {
                     at = key(bytes, at, seen)?;
@@ -109,7 +123,7 @@ pub(super) fn counted(
                 at
             }
             Some(b'[') => {
-                open.push(false)?;
+                open.push(false, seen)?;
                 at = space(bytes, at + 1);
                 if bytes.get(at) != Some(&b']') {
                     continue;
@@ -209,9 +223,12 @@ struct Open {
 }
 
 impl Open {
-    fn push(&mut self, object: bool) -> Result<(), Fault> {
-        if self.depth == DEPTH_MAX {
-            return Err(Fault::TooDeep);
+    fn push(&mut self, object: bool, seen: &mut Seen) -> Result<(), Fault> {
+        if self.depth >= DEEP {
+            seen.hard = true;
+            if self.depth == DEPTH_MAX {
+                return Err(Fault::TooDeep);
+            }
         }
         self.bits = self.bits << 1 | u128::from(object);
         self.depth += 1;

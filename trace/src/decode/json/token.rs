@@ -60,6 +60,7 @@ fn escape(bytes: &[u8], at: usize, seen: &mut Seen) -> Result<usize, Fault> {
                 }
             }
             let first = (bytes.get(at + 1), bytes.get(at + 2));
+            seen.hard |= bytes.get(at + 1..at + 5) == Some(b"0000");
             seen.surrogates |= matches!(
                 first,
                 (Some(b'd' | b'D'), Some(b'8' | b'9' | b'a'..=b'f' | b'A'..=b'F'))

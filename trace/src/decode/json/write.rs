@@ -61,6 +61,26 @@ pub(crate) fn mend_surrogates(json: &[u8]) -> Option<Vec<u8>> {
     mended
 }
 
+/// JSON text with U+FFFD in place of each NUL; `None` where there is none. PostgreSQL has no text
+/// with a NUL: an MLflow server on it answers 500 to a batch in which a preview would hold one.
+pub(crate) fn without_nul(json: &[u8]) -> Option<Vec<u8>> {
+    let mut mended: Option<Vec<u8>> = None;
+    let mut at = 0;
+    while let Some(skip) = json.get(at..).and_then(|rest| memchr::memchr(b'\\', rest)) {
+        at += skip;
+        if json.get(at..at + 6) != Some(b"\\u0000") {
+            at += 2;
+            continue;
+        }
+        let copy = mended.get_or_insert_with(|| json.to_vec());
+        if let Some(digits) = copy.get_mut(at + 2..at + 6) {
+            digits.copy_from_slice(b"fffd");
+        }
+        at += 6;
+    }
+    mended
+}
+
 /// The surrogate that is escaped at `at`, if one is.
 fn surrogate(json: &[u8], at: usize) -> Option<u16> {
     let digits = json.get(at..at + 6)?.strip_prefix(b"\\u")?;
@@ -89,6 +109,18 @@ mod tests {
     fn check(json: &str, mended: Option<&str>) {
         let got = mend_surrogates(json.as_bytes()).map(|bytes| String::from_utf8(bytes).unwrap());
         assert_eq!(got.as_deref(), mended, "{json}");
+    }
+
+    #[test]
+    fn only_what_means_nul_is_replaced() {
+        for (json, expect) in [
+            (r#"["\\u0000","\u0001"]"#, None),
+            (r#""\u0000\\\u0000""#, Some(r#""\ufffd\\\ufffd""#)),
+        ] {
+            let got = without_nul(json.as_bytes());
+            let got = got.map(|bytes| String::from_utf8(bytes).unwrap());
+            assert_eq!(got.as_deref(), expect, "{json}");
+        }
     }
 
     #[test]

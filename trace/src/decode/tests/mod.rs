@@ -2,6 +2,7 @@
 
 mod chat;
 mod drawn;
+mod fit;
 mod generic;
 mod golden;
 mod hostile;
