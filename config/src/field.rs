@@ -5,7 +5,7 @@
 use std::{collections::BTreeMap, path::PathBuf};
 
 use crate::{
-    interpolate::interpolate,
+    interpolate::{interpolate, unresolved},
     map::Map,
     reader::Reader,
     yaml::{Entry, Node, Value},
@@ -145,7 +145,20 @@ impl<'a> Field<'a> {
     /// The checked value; `None` if it is absent or wrong.
     pub(crate) fn optional<T>(&self, parse: impl FnOnce(&str) -> Result<T, String>) -> Option<T> {
         let text = self.text()?;
-        parse(&text).map_err(|message| self.fail(message)).ok()
+        let parsed = parse(&text).map_err(|message| self.fail(self.unresolved(message)));
+        parsed.ok()
+    }
+
+    /// A message that quotes the value, with the names of environment variables in place of what
+    /// they hold, which may be a credential in the wrong place.
+    fn unresolved(&self, message: String) -> String {
+        match self.found {
+            Found::Node(Node {
+                value: Value::Scalar(text),
+                ..
+            }) => unresolved(message, text, self.reader.env),
+            _ => message,
+        }
     }
 
     /// As [`Self::optional`], but absence is a fault too.

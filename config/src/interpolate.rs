@@ -24,6 +24,20 @@ pub(crate) fn interpolate(text: &str, env: &Env) -> Result<String, String> {
     Ok(out)
 }
 
+/// A message about the value of `text`, with `${env:NAME}` in place of what the variables in it hold.
+pub(crate) fn unresolved(mut message: String, text: &str, env: &Env) -> String {
+    /// What is shorter is a number or a word, and helps who reads the message, in bytes.
+    const VALUE_BYTES_MIN: usize = 6;
+
+    for after in text.split(OPEN).skip(1) {
+        let name = after.split('}').next().unwrap_or_default();
+        if let Some(value) = env.var(name).filter(|value| value.len() >= VALUE_BYTES_MIN) {
+            message = message.replace(value, &format!("{OPEN}{name}}}"));
+        }
+    }
+    message
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -22,6 +22,9 @@ pub(crate) fn read(field: &Field<'_>) -> Redaction {
             .example("[/messages/*/content]")
             .list(Kind::new(Type::Text, pointer)),
         patterns: patterns(&map),
+        credentials: map
+            .key("credentials", "Whether credentials are masked in bodies, by the names of members (`api_key`, `authorization`, `password`, …). In headers and queries they are always masked.")
+            .or("true", kind::boolean()),
         replace: map
             .key("replace", "Text that replaces a masked value.")
             .or("[REDACTED]", kind::text())

@@ -26,6 +26,8 @@ pub use headers::Headers;
 pub use last_word::StreamEnd;
 pub use plan::{Level, Plan};
 pub use rate::RateCap;
-pub use redact::{Counts, Pattern, Pointer, Redaction, RuleError, Rules};
+pub use redact::{
+    Counts, Pattern, Pointer, Redaction, RuleError, Rules, names_credential, without_credentials,
+};
 pub use source::Source;
 pub use span::{Link, Span, SpanKind, Status, Text, Trace, TraceInfo, Value};

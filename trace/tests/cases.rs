@@ -13,14 +13,7 @@ use std::path::{Path, PathBuf};
 use self::case::Case;
 
 /// Cases that still fail. One that passes fails the test until it is taken off this list.
-const PENDING: [&str; 5] = [
-    // Secrets in text, bodies and queries.
-    "anthropic-mcp-authorization",
-    "leak-none-comment",
-    "leak-text",
-    "mcp-authorization",
-    "query-secrets",
-];
+const PENDING: [&str; 0] = [];
 
 fn folders() -> Vec<PathBuf> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/cases");

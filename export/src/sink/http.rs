@@ -13,6 +13,7 @@ use offpath_config::{Certificates, MlflowAuth, Secret, SinkHeader};
 use reqwest::{Certificate, Client, RequestBuilder, Response, Url};
 use rustls::crypto::CryptoProvider;
 
+use super::private::Private;
 use crate::retry::{Answer, retry_after};
 
 /// Bytes of an answer that are read.
@@ -42,11 +43,11 @@ pub(crate) enum Auth {
 }
 
 /// An answer, read as far as it is of interest.
-#[derive(Debug)]
 pub(crate) struct Reply {
     pub(crate) status: StatusCode,
     pub(crate) body: Vec<u8>,
     retry_after: Option<Duration>,
+    private: Private,
 }
 
 pub(crate) fn url(text: &str) -> Result<Url, ClientError> {
@@ -96,7 +97,7 @@ fn certificates(trusted: &Certificates) -> Result<Vec<Certificate>, reqwest::Err
 }
 
 /// Sends a request. What keeps an answer from coming is itself an answer: try again.
-pub(crate) async fn call(request: RequestBuilder) -> Result<Reply, Answer> {
+pub(crate) async fn call(request: RequestBuilder, private: &Private) -> Result<Reply, Answer> {
     let unanswered = |error: reqwest::Error| Answer::Busy {
         after: None,
         words: chain(&error.without_url()),
@@ -111,6 +112,7 @@ pub(crate) async fn call(request: RequestBuilder) -> Result<Reply, Answer> {
         status,
         body,
         retry_after,
+        private: private.clone(),
     })
 }
 
@@ -145,10 +147,11 @@ impl Reply {
         }
     }
 
-    /// Status and body in one bounded line.
+    /// Status and body in one bounded line, without credentials.
     pub(crate) fn words(&self) -> String {
         let body = String::from_utf8_lossy(&self.body);
-        let body = bounded(body.trim());
+        // Before it is cut: half a credential is one.
+        let body = bounded(&self.private.hide(body.trim()));
         let colon = if body.is_empty() { "" } else { ": " };
         format!("{}{colon}{body}", self.status)
     }
@@ -205,6 +208,7 @@ mod tests {
             status,
             body: Vec::new(),
             retry_after: None,
+            private: Private::default(),
         }
         .into_answer();
         assert!(expect(&answer), "{status}: {answer:?}");
@@ -236,6 +240,7 @@ mod tests {
             status: StatusCode::BAD_REQUEST,
             body,
             retry_after: None,
+            private: Private::default(),
         };
         let words = reply.words();
         assert!(words.starts_with("400 Bad Request: a b [31mxxx"), "{words}");

@@ -10,6 +10,7 @@ use reqwest::{Client, Url};
 use serde_json::Value;
 
 use super::http::{Auth, Reply, call};
+use super::private::Private;
 use crate::retry::Answer;
 
 /// An experiment, and its id once that is known.
@@ -23,6 +24,7 @@ pub(crate) struct Experiment {
 pub(crate) struct Api<'a> {
     pub(crate) client: &'a Client,
     pub(crate) auth: &'a Auth,
+    pub(crate) private: &'a Private,
     pub(crate) headers: &'a HeaderMap,
     /// `{tracking_uri}/v1/traces`.
     pub(crate) traces_url: &'a Url,
@@ -104,7 +106,11 @@ impl Api<'_> {
     }
 
     async fn call(&self, request: reqwest::RequestBuilder) -> Result<Reply, Answer> {
-        call(self.auth.sign(request.headers(self.headers.clone()))).await
+        call(
+            self.auth.sign(request.headers(self.headers.clone())),
+            self.private,
+        )
+        .await
     }
 
     fn url(&self, deed: &str) -> Url {

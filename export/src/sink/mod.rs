@@ -7,6 +7,7 @@ mod http;
 pub(crate) mod info;
 mod mlflow;
 mod payload;
+mod private;
 mod reader;
 mod search;
 
@@ -15,7 +16,7 @@ use std::sync::Arc;
 use ::http::header::{CONTENT_ENCODING, CONTENT_TYPE};
 use ::http::{HeaderMap, HeaderValue, StatusCode};
 use bytes::Bytes;
-use offpath_config::{Compression, ExperimentRef, MlflowSink, OtlpSink, SinkKind};
+use offpath_config::{Compression, ExperimentRef, MlflowAuth, MlflowSink, OtlpSink, SinkKind};
 use reqwest::{Client, Url};
 use tracing::warn;
 
@@ -27,6 +28,7 @@ pub use self::http::ClientError;
 use self::http::{Auth, Reply};
 use self::mlflow::Experiment;
 pub(crate) use self::payload::Payload;
+use self::private::Private;
 pub use self::reader::{ReadError, Reader, StoredSpan, StoredTrace};
 pub use self::search::{FoundPage, FoundTrace};
 
@@ -34,6 +36,7 @@ pub use self::search::{FoundPage, FoundTrace};
 pub(crate) struct Sink {
     client: Client,
     auth: Auth,
+    private: Private,
     url: Url,
     headers: HeaderMap,
     compression: Compression,
@@ -75,6 +78,7 @@ impl Sink {
         Ok(Self {
             client: http::client(&url, sink.ca.as_ref(), sink.timeout)?,
             auth: Auth::from(&sink.auth),
+            private: Private::new(&sink.auth, &sink.headers),
             headers: http::headers(&sink.headers),
             compression: Compression::None,
             resource: Bytes::new(),
@@ -89,6 +93,7 @@ impl Sink {
         Ok(Self {
             client: http::client(&url, sink.ca.as_ref(), sink.timeout)?,
             auth: Auth::None,
+            private: Private::new(&MlflowAuth::None, &sink.headers),
             headers: http::headers(&sink.headers),
             compression: sink.compression,
             resource: otlp::service_resource(),
@@ -144,7 +149,7 @@ impl Sink {
             .auth
             .sign(request)
             .header(CONTENT_TYPE, "application/json");
-        http::call(request.body(info::body(fields, id))).await
+        http::call(request.body(info::body(fields, id)), &self.private).await
     }
 
     /// Sends a body and reads the answer. An experiment that the server does not know (any
@@ -180,6 +185,7 @@ impl Sink {
             let api = mlflow::Api {
                 client: &self.client,
                 auth: &self.auth,
+                private: &self.private,
                 headers: &self.headers,
                 traces_url: &self.url,
             };
@@ -192,6 +198,10 @@ impl Sink {
         if payload.is_gzip() {
             request = request.header(CONTENT_ENCODING, HeaderValue::from_static("gzip"));
         }
-        http::call(request.body(reqwest::Body::wrap(payload.body()))).await
+        http::call(
+            request.body(reqwest::Body::wrap(payload.body())),
+            &self.private,
+        )
+        .await
     }
 }

@@ -105,10 +105,13 @@ impl Answer {
             route: route.map(|(index, route)| Taken {
                 name: Arc::clone(&route.name),
                 upstream: Arc::clone(&route.upstream),
-                tracing: tracing(index, route).map(|tracing| Traced {
-                    sampling: Verdict::of(route, &tracing, asked),
-                    identity: Identity::of(route, &tracing, asked),
-                    trace: Destination::of(config, route),
+                tracing: tracing(index, route).map(|tracing| {
+                    let identity = Identity::of(route, &tracing, asked);
+                    Traced {
+                        sampling: Verdict::of(route, &tracing, asked).shown_as(&identity),
+                        identity,
+                        trace: Destination::of(config, route),
+                    }
                 }),
             }),
         }

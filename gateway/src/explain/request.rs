@@ -4,6 +4,7 @@ use anyhow::{Context, bail};
 use bytes::Bytes;
 use http::header::{HOST, HeaderName, HeaderValue};
 use http::{Method, Uri};
+use offpath_trace::without_credentials;
 use pingora::http::RequestHeader;
 
 /// Fields beyond this many are refused, as pingora would.
@@ -31,7 +32,7 @@ impl Asked {
             .with_context(|| format!("`{method}` is not a method"))?;
         let uri: Uri = url
             .parse()
-            .with_context(|| format!("`{url}` is not a URL"))?;
+            .with_context(|| format!("`{}` is not a URL", without_credentials(url)))?;
         let path = uri.path_and_query().map_or("/", |path| path.as_str());
         if !path.starts_with('/') || fields.len() > FIELDS_MAX {
             bail!("a request's path begins with `/`, and it has at most {FIELDS_MAX} fields");
@@ -39,10 +40,11 @@ impl Asked {
         let mut head = RequestHeader::build(method, path.as_bytes(), Some(fields.len()))
             .context("the request cannot be built")?;
         for field in fields {
-            let (name, value) = field
-                .split_once(':')
-                .with_context(|| format!("`{field}` is not a field, as `name: value`"))?;
-            let wrong = || format!("`{field}` is not a header field");
+            let (name, value) = field.split_once(':').with_context(|| {
+                let field = without_credentials(field);
+                format!("`{field}` is not a field, as `name: value`")
+            })?;
+            let wrong = || format!("`{}` is not a header field", without_credentials(field));
             let name: HeaderName = name.trim().parse().with_context(wrong)?;
             let value: HeaderValue = value.trim().parse().with_context(wrong)?;
             head.append_header(name, value).with_context(wrong)?;

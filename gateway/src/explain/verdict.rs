@@ -8,6 +8,7 @@ use offpath_filters::{Incoming, propagate};
 use offpath_trace::KeptBecause;
 use serde::Serialize;
 
+use super::identity::Identity;
 use super::request::Asked;
 use crate::proxy::caller;
 use crate::route::Tracing;
@@ -86,6 +87,19 @@ impl Verdict {
             budgeted: sampling.daily != Daily::default(),
             rules: rules(route),
         }
+    }
+}
+
+impl Verdict {
+    /// With the session or user as a trace shows it: masked where it is a credential.
+    pub(super) fn shown_as(mut self, identity: &Identity) -> Self {
+        let shown = match self.by {
+            "session" => identity.session.clone(),
+            "user" => identity.user.clone(),
+            _ => None,
+        };
+        self.key = self.key.and(shown);
+        self
     }
 }
 

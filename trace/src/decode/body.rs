@@ -237,7 +237,7 @@ impl Document {
             }
             Media::Json => {}
             Media::Unknown | Media::Text if like_json => {}
-            _ => return self.plain(),
+            _ => return self.plain(redaction, notes),
         }
         let outline = self.prepare(redaction, notes);
         if outline.seen.surrogates
@@ -266,10 +266,10 @@ impl Document {
             _ if self.media == Media::Json => notes.note(Defect::MalformedJson),
             _ => {}
         }
-        self.plain()
+        self.plain(redaction, notes)
     }
 
-    /// Measures JSON, without media and with fields masked.
+    /// Measures JSON, without media and with fields and credentials masked.
     fn prepare(&mut self, redaction: &Redaction, notes: &mut Notes) -> Outline {
         let outline = Outline::of(&self.bytes);
         let mut without = None;
@@ -278,7 +278,10 @@ impl Document {
         }
         let counts = &mut notes.redactions;
         let bytes = without.as_deref().unwrap_or(&self.bytes);
-        without = redaction.fields(bytes, counts).or(without);
+        // Of what is no JSON the walk would lose its way: see `plain`.
+        let readable = matches!(outline.fault, None | Some(Fault::Torn));
+        let flagged = readable && outline.seen.credentials;
+        without = redaction.members(bytes, flagged, false, counts).or(without);
         if outline.fault.is_some() || self.cut {
             let bytes = without.as_deref().unwrap_or(&self.bytes);
             without = redaction.torn(bytes, counts).or(without);
@@ -291,18 +294,22 @@ impl Document {
         Outline::of(&self.bytes)
     }
 
-    /// Text, unless more than one byte in 16 is a control character: those grow sixfold when
-    /// they are written as JSON, and no one reads them.
-    fn plain(&self) -> Shape {
+    /// Text without credentials, unless fields are masked, which nobody can find in it, or more
+    /// than one byte in 16 is a control character: those grow sixfold when they are written as
+    /// JSON, and no one reads them.
+    fn plain(&mut self, redaction: &Redaction, notes: &mut Notes) -> Shape {
         let controls = self
             .bytes
             .iter()
             .filter(|byte| **byte < 0x20 && !byte.is_ascii_whitespace());
-        if controls.count() > self.bytes.len() / 16 {
-            Shape::Opaque
-        } else {
-            Shape::Text
+        if redaction.has_fields() || controls.count() > self.bytes.len() / 16 {
+            return Shape::Opaque;
         }
+        if let Some(without) = redaction.prose(&self.bytes, &mut notes.redactions) {
+            self.bytes = Bytes::from(without);
+            self.plain_from = None;
+        }
+        Shape::Text
     }
 }
 

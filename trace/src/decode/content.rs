@@ -47,7 +47,7 @@ pub(crate) fn of(
         Shape::Text | Shape::Events | Shape::Lines
             if !document.cut && json::is_harmless(&document.bytes) =>
         {
-            Some(json::quoted(document.text().as_str()).into())
+            Some(json::quoted(shown(document, redaction, notes).as_str()).into())
         }
         Shape::Opaque if document.media == Media::Form => {
             Some(stand_in(document, None, Kept::Nothing))
@@ -57,8 +57,22 @@ pub(crate) fn of(
         }
         Shape::Opaque | Shape::Frames => Some(stand_in(document, None, Kept::Hash)),
         Shape::Text | Shape::Events | Shape::Lines | Shape::JsonPart(_) => {
-            Some(stand_in(document, frame, Kept::Text))
+            let text = shown(document, redaction, notes);
+            Some(stand_in(document, frame, Kept::Text(text)))
         }
+    }
+}
+
+/// A body as text. One that was read as JSON or as text is masked by now; events and lines that
+/// could not be taken apart are masked here.
+fn shown(document: &Document, redaction: &Redaction, notes: &mut Notes) -> Text {
+    let without = match document.shape {
+        Shape::Events | Shape::Lines => redaction.prose(&document.bytes, &mut notes.redactions),
+        _ => None,
+    };
+    match without {
+        Some(without) => Text::from_utf8_lossy(Bytes::from(without)),
+        None => document.text(),
     }
 }
 
@@ -66,7 +80,8 @@ pub(crate) fn of(
 enum Kept {
     Nothing,
     Hash,
-    Text,
+    /// This, as it is or masked.
+    Text(Text),
     /// The names, types and sizes of its parts.
     Parts,
 }
@@ -76,13 +91,12 @@ fn list_of_lines(text: &[u8], redaction: &Redaction, notes: &mut Notes) -> Optio
     let mut json = Vec::with_capacity(text.len() + 2);
     json.push(b'[');
     for line in lines::lines(text) {
-        if !json::is_document(line.data) {
-            return None;
-        }
+        let seen = json::seen(line.data)?;
         if json.len() > 1 {
             json.push(b',');
         }
-        let masked = redaction.fields(line.data, &mut notes.redactions);
+        let counts = &mut notes.redactions;
+        let masked = redaction.members(line.data, seen.credentials, true, counts);
         json.extend_from_slice(masked.as_deref().unwrap_or(line.data));
     }
     json.push(b']');
@@ -106,12 +120,25 @@ fn list_of_events(stream: &[u8], redaction: &Redaction, notes: &mut Notes) -> Op
         }
         json.extend_from_slice(b"\"data\":");
         let data = event.data.trim_ascii();
-        if json::is_document(data) {
-            any = true;
-            let masked = redaction.fields(data, &mut notes.redactions);
-            json.extend_from_slice(masked.as_deref().unwrap_or(data));
-        } else {
-            json::push_quoted(&mut json, &String::from_utf8_lossy(data));
+        let counts = &mut notes.redactions;
+        match json::seen(data) {
+            Some(seen) => {
+                any = true;
+                let masked = redaction.members(data, seen.credentials, true, counts);
+                json.extend_from_slice(masked.as_deref().unwrap_or(data));
+            }
+            // What cannot be taken apart may hold a field.
+            None if redaction.has_fields() && data != b"[DONE]" => {
+                let bytes = data.len();
+                let hash = hex::encode(Sha256::digest(data));
+                let stand_in = format!("{{\"bytes\":{bytes},\"sha256\":\"{hash}\"}}");
+                json.extend_from_slice(stand_in.as_bytes());
+            }
+            None => {
+                let masked = redaction.prose(data, counts);
+                let text = String::from_utf8_lossy(masked.as_deref().unwrap_or(data));
+                json::push_quoted(&mut json, &text);
+            }
         }
         json.push(b'}');
     }
@@ -189,9 +216,9 @@ fn stand_in(document: &Document, frame: Option<&Frame>, kept: Kept) -> Text {
                 "\"body\""
             });
         }
-        Kept::Text => {
+        Kept::Text(text) => {
             json.push_str(",\"text\":");
-            json.push_str(&json::quoted(document.text().as_str()));
+            json.push_str(&json::quoted(text.as_str()));
         }
     }
     json.push_str("}}");

@@ -105,6 +105,12 @@ fn value<'a>(
     match source {
         Source::Body(steps) => pointer::scalar(request, steps).filter(|value| !value.is_empty()),
         Source::Header(name) => header(exchange, name, notes).filter(|value| !value.is_empty()),
+        Source::Query(name) => {
+            let value = source.of_head(&exchange.request.uri, |_| None)?;
+            let redaction = &exchange.plan.redaction;
+            let mask = redaction.parameter(name, &value, &mut notes.redactions);
+            Some(mask.map_or(value, Cow::Owned))
+        }
         _ => source.of_head(&exchange.request.uri, |name| {
             exchange.request.headers.get(name)
         }),

@@ -239,7 +239,9 @@ fn put_http(attributes: &mut Attributes, exchange: &Exchange, notes: &mut Notes)
     attributes.put("url.scheme", if request.tls { "https" } else { "http" });
     attributes.put("url.path", short(request.uri.path()));
     if exchange.plan.level == Level::Full {
-        let query = request.uri.query().map(url::masked_query);
+        let redaction = &exchange.plan.redaction;
+        let query = request.uri.query();
+        let query = query.map(|query| redaction.query(query, &mut notes.redactions));
         attributes.put_some("url.query", query.as_deref().map(short));
     }
     if let Some((address, port)) = url::server(request) {

@@ -3,11 +3,12 @@
 //! A text that is cut is masked as far as it goes: a value that the cut went through is masked
 //! to the end.
 
+use std::ops::Range;
 use std::sync::Arc;
 
-use crate::decode::json::{Node, Raw, Steps};
+use crate::decode::json::{self, Node, Raw, Steps};
 
-use super::{Counts, Mask, RuleError};
+use super::{Counts, Mask, RuleError, text};
 
 /// Pointers of more segments are refused; real bodies are not as deep.
 pub(super) const SEGMENTS_MAX: usize = 32;
@@ -67,13 +68,8 @@ pub(super) fn masked(
         counts,
     };
     let live: Vec<Live<'_>> = pointers.iter().map(|pointer| (pointer, 0)).collect();
-    masked.walk(0, &live);
-    if masked.copied == 0 {
-        return None;
-    }
-    let rest = text.get(masked.copied..).unwrap_or_default();
-    masked.json.extend_from_slice(rest);
-    Some(masked.json)
+    masked.walk(text.len() - text.trim_ascii_start().len(), &live);
+    masked.finish()
 }
 
 struct Masked<'a> {
@@ -86,8 +82,21 @@ struct Masked<'a> {
 }
 
 impl Masked<'_> {
-    /// Goes into the container at `at`: no deeper than the longest pointer.
+    fn finish(mut self) -> Option<Vec<u8>> {
+        if self.copied == 0 {
+            return None;
+        }
+        let rest = self.text.get(self.copied..).unwrap_or_default();
+        self.json.extend_from_slice(rest);
+        Some(self.json)
+    }
+
+    /// Goes into the container at `at`: no deeper than the longest pointer. One that is JSON in a
+    /// string, as a tool's arguments are, is gone into as well.
     fn walk(&mut self, at: usize, live: &[Live<'_>]) {
+        if let Some((inner, end)) = json::string_at(self.text, at) {
+            return self.in_string(at..end, inner, live);
+        }
         for node in Steps::new(self.text, at) {
             let met = |(pointer, depth): &Live<'_>| match pointer.segments.get(*depth) {
                 Some(Segment::Any) => true,
@@ -110,6 +119,28 @@ impl Masked<'_> {
         }
     }
 
+    fn in_string(&mut self, string: Range<usize>, inner: &[u8], live: &[Live<'_>]) {
+        let meant = text::meaning(inner);
+        if !text::begins_as_json(&meant) {
+            return;
+        }
+        let mut within = Masked {
+            text: meant.as_bytes(),
+            json: Vec::new(),
+            copied: 0,
+            mask: self.mask,
+            counts: self.counts,
+        };
+        within.walk(meant.len() - meant.trim_start().len(), live);
+        let Some(without) = within.finish() else {
+            return;
+        };
+        let before = self.text.get(self.copied..string.start).unwrap_or_default();
+        self.json.extend_from_slice(before);
+        json::push_quoted(&mut self.json, &String::from_utf8_lossy(&without));
+        self.copied = string.end;
+    }
+
     fn mask(&mut self, node: &Node<'_>, pointer: &Pointer) {
         let value = self.text.get(node.at..node.end).unwrap_or_default();
         // Nothing is no secret, and says that nothing was there.
@@ -122,7 +153,7 @@ impl Masked<'_> {
         let value = Raw(value).text();
         let written = String::from_utf8_lossy(self.text.get(node.at..node.end).unwrap_or_default());
         let mask = self.mask.of(value.as_deref().unwrap_or(&written));
-        crate::decode::json::push_quoted(&mut self.json, &mask);
+        json::push_quoted(&mut self.json, &mask);
         self.copied = node.end;
     }
 }
@@ -172,6 +203,22 @@ mod tests {
     fn no_spelling_hides_a_field() {
         check("/key", r#"{"k\u0065y":1}"#, Some(r##"{"k\u0065y":"#"}"##));
         check("/a", r#"{"a":1,"a":2}"#, Some(r##"{"a":"#","a":"#"}"##));
+    }
+
+    #[test]
+    fn a_pointer_leads_into_json_in_a_string() {
+        check(
+            "/arguments/a/0",
+            r#"{"arguments":"{\"a\": [\"S\", 1]}","n":2}"#,
+            Some(r##"{"arguments":"{\"a\": [\"#\", 1]}","n":2}"##),
+        );
+        check("/a", r#""{\"a\":\"S\"}""#, Some(r##""{\"a\":\"#\"}""##));
+        check(
+            "/a/b",
+            r#"{"a":"{\"b\":\"secr"#,
+            Some(r##"{"a":"{\"b\":\"#\"""##),
+        );
+        check("/a/b", r#"{"a":"b"}"#, None);
     }
 
     #[test]

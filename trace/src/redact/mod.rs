@@ -1,50 +1,49 @@
 //! What must not be stored, masked on the copy: the bytes that pass are never touched.
 //!
-//! Three kinds of rules. Headers: nothing that came in one of them is stored. Fields: values in
+//! Four kinds of rules. Headers: nothing that came in one of them is stored. Fields: values in
 //! JSON bodies, by pointer, masked before a format reads the body, so that nothing is derived
-//! from them. Patterns: what looks like an address or a card, masked in every text of the
-//! finished trace, so that no stream's chunks hide it. Each rule counts what it masked.
+//! from them. Credentials: what a name says is one, in headers and queries always, and in bodies
+//! unless the route says otherwise. Patterns: what looks like an address or a card, masked in every
+//! text of the finished trace, so that no stream's chunks hide it. Each rule counts what it masked.
 
+mod credential;
 mod field;
+pub(crate) mod names;
 mod pattern;
+mod prose;
 mod text;
+mod value;
 
+use std::borrow::Cow;
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use hmac::{Hmac, Mac};
-use http::{HeaderName, header};
+use http::HeaderName;
 use sha2::Sha256;
 
-use crate::Trace;
+use crate::decode::json;
+use crate::{Status, Trace};
 
 pub use self::field::Pointer;
 use self::field::SEGMENTS_MAX;
 pub use self::pattern::Pattern;
 
-/// Headers that carry credentials whatever the configuration says. A name that ends in one of
-/// [`SECRET_ENDS`] is one, too.
-const CREDENTIALS: [HeaderName; 5] = [
-    header::AUTHORIZATION,
-    header::PROXY_AUTHORIZATION,
-    header::COOKIE,
-    header::SET_COOKIE,
-    HeaderName::from_static("x-amz-security-token"),
-];
+/// The rule by which credentials are counted.
+static CREDENTIALS: LazyLock<Arc<str>> = LazyLock::new(|| Arc::from("credentials"));
 
-const SECRET_ENDS: [&str; 5] = ["api-key", "apikey", "-token", "-secret", "-password"];
-
-/// What a route masks.
-#[derive(Clone, Debug, Default)]
+/// What a route masks. The default masks credentials.
+#[derive(Clone, Debug)]
 pub struct Redaction {
     headers: Vec<HeaderName>,
     pointers: Vec<Pointer>,
     patterns: Vec<Pattern>,
+    credentials: bool,
     mask: Mask,
 }
 
-/// The rules of a route, each parsed.
-#[derive(Clone, Default)]
+/// The rules of a route, each parsed. The default masks credentials.
+#[derive(Clone)]
 pub struct Rules {
     /// Headers of which nothing is stored.
     pub headers: Vec<HeaderName>,
@@ -52,6 +51,9 @@ pub struct Rules {
     pub fields: Vec<Pointer>,
     /// Patterns in any text.
     pub patterns: Vec<Pattern>,
+    /// Whether credentials are masked in bodies, by the names of members. In headers and queries
+    /// they always are.
+    pub credentials: bool,
     /// What stands for what was masked.
     pub replace: String,
     /// Masks are told apart by a hash under this key, so that equal values can still be joined.
@@ -93,6 +95,10 @@ impl Counts {
         self.0.is_empty()
     }
 
+    fn add_credential(&mut self) {
+        self.add(&CREDENTIALS);
+    }
+
     pub(crate) fn add(&mut self, rule: &Arc<str>) {
         match self.0.iter_mut().find(|(known, _)| known == rule) {
             Some((_, count)) => *count += 1,
@@ -119,12 +125,59 @@ impl fmt::Debug for Mask {
     }
 }
 
+impl Default for Rules {
+    fn default() -> Self {
+        Self {
+            headers: Vec::new(),
+            fields: Vec::new(),
+            patterns: Vec::new(),
+            credentials: true,
+            replace: String::new(),
+            hash_key: None,
+        }
+    }
+}
+
+impl Default for Redaction {
+    fn default() -> Self {
+        Self {
+            headers: Vec::new(),
+            pointers: Vec::new(),
+            patterns: Vec::new(),
+            credentials: true,
+            mask: Mask::default(),
+        }
+    }
+}
+
+/// A text of unknown make without the credentials that names in it say it holds: members in quotes,
+/// `name=value`, `name: value`, `Bearer` and a token, passwords in URLs. For what a stranger answers,
+/// before it reaches a log.
+pub fn without_credentials(text: &str) -> Cow<'_, str> {
+    let mask = Mask::default();
+    match prose::masked(
+        text.as_bytes(),
+        prose::Names::Any,
+        &mask,
+        &mut Counts::default(),
+    ) {
+        Some(without) => Cow::Owned(String::from_utf8_lossy(&without).into_owned()),
+        None => Cow::Borrowed(text),
+    }
+}
+
+/// Whether a header field or a query parameter of this name carries a credential.
+pub fn names_credential(name: &str) -> bool {
+    names::is_in_head(name)
+}
+
 impl From<Rules> for Redaction {
     fn from(rules: Rules) -> Self {
         Self {
             headers: rules.headers,
             pointers: rules.fields,
             patterns: rules.patterns,
+            credentials: rules.credentials,
             mask: Mask {
                 marker: rules.replace.into(),
                 key: rules.hash_key.map(Arc::from),
@@ -141,17 +194,28 @@ impl Redaction {
         value: &str,
         counts: &mut Counts,
     ) -> Option<String> {
-        if !self.masks(name) {
+        if self.headers.contains(name) {
+            counts.add(&Arc::from(name.as_str()));
+        } else if names::is_in_head(name.as_str()) {
+            counts.add_credential();
+        } else {
             return None;
         }
-        counts.add(&Arc::from(name.as_str()));
         Some(self.mask.of(value))
     }
 
-    /// Whether nothing that came in this header may be stored.
-    fn masks(&self, name: &HeaderName) -> bool {
-        let secret = SECRET_ENDS.iter().any(|end| name.as_str().ends_with(end));
-        secret || CREDENTIALS.contains(name) || self.headers.contains(name)
+    /// What stands for a query parameter's value, if it must not be stored. The name's escapes are
+    /// undone.
+    pub(crate) fn parameter(&self, name: &str, value: &str, counts: &mut Counts) -> Option<String> {
+        names::is_in_head(name).then(|| {
+            counts.add_credential();
+            self.mask.of(value)
+        })
+    }
+
+    /// A query without the values of parameters that are credentials.
+    pub(crate) fn query<'a>(&self, query: &'a str, counts: &mut Counts) -> Cow<'a, str> {
+        value::query_with(query, &self.mask, counts).map_or(Cow::Borrowed(query), Cow::Owned)
     }
 
     /// Whether there are rules by pointer: JSON that cannot be parsed is then not kept.
@@ -165,12 +229,40 @@ impl Redaction {
         self.has_fields() || !self.patterns.is_empty()
     }
 
-    /// JSON with the fields masked, as far as it goes; `None` where there is nothing to mask.
+    /// JSON with the fields and credentials masked, as far as it goes; `None` where there is nothing
+    /// to mask.
     pub(crate) fn fields(&self, json: &[u8], counts: &mut Counts) -> Option<Vec<u8>> {
-        if self.pointers.is_empty() {
+        let flagged = self.credentials && json::seen(json).is_none_or(|seen| seen.credentials);
+        self.members(json, flagged, false, counts)
+    }
+
+    /// The same, of JSON that was checked: `flagged` is what [`json::Seen`] holds of credentials.
+    /// `piece`: it is an event or a line of a stream.
+    pub(crate) fn members(
+        &self,
+        json: &[u8],
+        flagged: bool,
+        piece: bool,
+        counts: &mut Counts,
+    ) -> Option<Vec<u8>> {
+        let mut without = None;
+        if self.has_fields() {
+            without = field::masked(json, &self.pointers, &self.mask, counts);
+        }
+        if self.credentials && flagged {
+            let json = without.as_deref().unwrap_or(json);
+            without = credential::masked(json, piece, &self.mask, counts).or(without);
+        }
+        without
+    }
+
+    /// Text that is not JSON, or not taken apart, without the credentials that are named in it;
+    /// `None` where there are none.
+    pub(crate) fn prose(&self, text: &[u8], counts: &mut Counts) -> Option<Vec<u8>> {
+        if !self.credentials {
             return None;
         }
-        field::masked(json, &self.pointers, &self.mask, counts)
+        prose::masked(text, prose::Names::Any, &self.mask, counts)
     }
 
     /// Torn JSON with the patterns masked in its strings; `None` where there is nothing to
@@ -182,8 +274,17 @@ impl Redaction {
         text::masked_json(json, &self.patterns, &self.mask, counts)
     }
 
-    /// Masks the patterns in every text of a trace.
+    /// Masks the patterns in every text of a trace, and credentials in what its spans say of an
+    /// error, which may come from trailers.
     pub(crate) fn trace(&self, trace: &mut Trace, counts: &mut Counts) {
+        for span in trace.spans.iter_mut().filter(|_| self.credentials) {
+            // The spans of an exchange say the same: it is counted where it was read, if at all.
+            if let Status::Error(message) = &mut span.status
+                && let Some(without) = self.prose(message.as_bytes(), &mut Counts::default())
+            {
+                *message = String::from_utf8_lossy(&without).into_owned();
+            }
+        }
         if !self.patterns.is_empty() {
             text::mask_trace(trace, &self.patterns, &self.mask, counts);
         }
@@ -191,13 +292,23 @@ impl Redaction {
 }
 
 impl Mask {
-    /// Stands for `value`.
-    fn of(&self, value: &str) -> String {
-        let marker = if self.marker.is_empty() {
+    fn marker(&self) -> &str {
+        if self.marker.is_empty() {
             "[REDACTED]"
         } else {
             &self.marker
-        };
+        }
+    }
+
+    /// Whether a value was masked before.
+    fn is_one(&self, value: &str) -> bool {
+        let marker = self.marker();
+        value.starts_with(marker.strip_suffix(']').unwrap_or(marker))
+    }
+
+    /// Stands for `value`.
+    fn of(&self, value: &str) -> String {
+        let marker = self.marker();
         let Some(key) = &self.key else {
             return marker.to_owned();
         };

@@ -144,7 +144,7 @@ fn nested_json(
 }
 
 /// What a string means; of one that is cut in an escape, what comes before.
-fn meaning(inner: &[u8]) -> Cow<'_, str> {
+pub(super) fn meaning(inner: &[u8]) -> Cow<'_, str> {
     if !inner.contains(&b'\\') {
         return String::from_utf8_lossy(inner);
     }
@@ -159,7 +159,7 @@ fn meaning(inner: &[u8]) -> Cow<'_, str> {
     String::from_utf8_lossy(inner)
 }
 
-fn begins_as_json(text: &str) -> bool {
+pub(super) fn begins_as_json(text: &str) -> bool {
     text.trim_start().starts_with(['{', '['])
 }
 

@@ -9,8 +9,8 @@ use std::time::{Duration, SystemTime};
 use bytes::Bytes;
 use http::{HeaderMap, StatusCode, Version};
 use offpath_trace::{
-    Body, Chunk, EndReason, Exchange, Headers, Ids, KeptBecause, Level, Outcome, PatternRule, Plan,
-    Redaction, Request, Response, Rules, SpanId, Timing, TraceId, decode,
+    Body, Chunk, EndReason, Exchange, Headers, Ids, KeptBecause, Level, Outcome, Pattern, Plan,
+    Pointer, Redaction, Request, Response, Rules, SpanId, Timing, TraceId, decode,
 };
 use serde_json::Value as Json;
 
@@ -92,6 +92,7 @@ impl Case {
             },
             kept: Some(KeptBecause::Ratio),
             weight: Some(1.0),
+            kept_if_left: false,
             request_id: self.name.as_str().into(),
             request: Request {
                 method: target.next().unwrap().parse().unwrap(),
@@ -125,9 +126,13 @@ impl Case {
             list.map(|text| text.as_str().unwrap().to_owned())
         };
         let rules = Rules {
-            headers: texts("headers").collect(),
-            fields: texts("fields").collect(),
-            patterns: texts("patterns").map(PatternRule::Named).collect(),
+            headers: texts("headers").map(|name| name.parse().unwrap()).collect(),
+            fields: texts("fields")
+                .map(|text| Pointer::parse(&text).unwrap())
+                .collect(),
+            patterns: texts("patterns")
+                .map(|name| Pattern::named(&name).unwrap())
+                .collect(),
             ..Rules::default()
         };
         Plan {
@@ -144,7 +149,7 @@ impl Case {
             tags: Vec::new(),
             metadata: Vec::new(),
             client_request_id: Vec::new(),
-            redaction: Redaction::new(&rules).unwrap(),
+            redaction: Redaction::from(rules),
             statistics: false,
             decoded_max: 64 << 20,
         }
@@ -198,7 +203,6 @@ fn timing() -> Timing {
         end: at(100),
         overhead_head: Duration::from_micros(43),
         overhead_body: Duration::from_micros(5),
-        connect: Duration::ZERO,
         attempts: 1,
     }
 }

@@ -2,8 +2,8 @@
 
 use crate::decode::body::Document;
 use crate::decode::defect::Notes;
-use crate::decode::{content, json, url};
-use crate::{Exchange, Level, Request, Text};
+use crate::decode::{content, json};
+use crate::{Counts, Exchange, Level, Plan, Request, Text};
 
 use super::judge::judge;
 use super::{Reading, llm};
@@ -35,14 +35,16 @@ pub(super) fn read(
 }
 
 /// What a request without a body asks for.
-pub(super) fn target(request: &Request, level: Level) -> Text {
+pub(super) fn target(request: &Request, plan: &Plan) -> Text {
     let mut target = Vec::from(b"{\"method\":");
     json::push_quoted(&mut target, request.method.as_str());
     target.extend_from_slice(b",\"path\":");
     json::push_quoted(&mut target, request.uri.path());
-    if let Some(query) = request.uri.query().filter(|_| level == Level::Full) {
+    if let Some(query) = request.uri.query().filter(|_| plan.level == Level::Full) {
+        // Counted where it stands as an attribute.
+        let query = plan.redaction.query(query, &mut Counts::default());
         target.extend_from_slice(b",\"query\":");
-        json::push_quoted(&mut target, &url::masked_query(query));
+        json::push_quoted(&mut target, &query);
     }
     target.push(b'}');
     Text::trusted(target.into())

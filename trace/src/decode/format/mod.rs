@@ -224,7 +224,7 @@ impl Reading {
             upstream_name: None,
             message_format: None,
             inputs: match request.shape {
-                Shape::Empty => Some(generic::target(&exchange.request, plan.level)),
+                Shape::Empty => Some(generic::target(&exchange.request, plan)),
                 _ => content::of(request, plan, frame, notes),
             },
             outputs: None,

@@ -4,6 +4,7 @@
 //! more than one pass over it. Works on bytes; whoever holds text has checked that it is UTF-8.
 
 mod fitted;
+mod hint;
 mod number;
 mod outline;
 mod raw;
@@ -18,6 +19,6 @@ pub(crate) use outline::{Member, Outline};
 pub(crate) use raw::{Cell, Kind, Raw};
 #[cfg(test)]
 pub(crate) use scan::document;
-pub(crate) use scan::{Fault, is_document, is_hard, is_harmless};
-pub(crate) use walk::{Node, Steps, Token, Word, strings, words};
+pub(crate) use scan::{Fault, is_beginning, is_document, is_hard, is_harmless, seen};
+pub(crate) use walk::{Node, Steps, Token, Word, is_key, string_at, strings, words};
 pub(crate) use write::{mend_surrogates, push_quoted, quoted};

@@ -5,7 +5,7 @@
 
 use std::ops::Range;
 
-use super::scan::{self, Fault, Seen};
+use super::scan::{self, Blind, Fault, Seen};
 use super::token;
 use super::{Kind, Raw};
 
@@ -181,7 +181,7 @@ impl Outline {
         if self.members.len() >= MEMBERS_MAX {
             return None;
         }
-        let key_end = token::string(bytes, key, &mut Seen::default()).unwrap_or(key + 2) - 1;
+        let key_end = token::string(bytes, key, &mut Blind).unwrap_or(key + 2) - 1;
         self.members.push(Member {
             parent,
             key: key + 1..key_end,

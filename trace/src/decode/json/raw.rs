@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use super::number;
-use super::scan::{self, Seen};
+use super::scan::{self, Blind};
 use super::token;
 
 /// One value's text, without the white space around it.
@@ -177,13 +177,13 @@ impl<'a> Walk<'a> {
     fn entry(&mut self) -> Option<(&'a [u8], Raw<'a>)> {
         let key_at = self.next()?;
         self.bytes.get(key_at).filter(|byte| **byte == b'"')?;
-        let key_end = token::string(self.bytes, key_at, &mut Seen::default()).ok()?;
+        let key_end = token::string(self.bytes, key_at, &mut Blind).ok()?;
         let value = self.value(scan::colon(self.bytes, key_end).ok()?)?;
         Some((self.bytes.get(key_at + 1..key_end - 1)?, value))
     }
 
     fn value(&mut self, at: usize) -> Option<Raw<'a>> {
-        self.at = scan::value(self.bytes, at, &mut Seen::default()).ok()?;
+        self.at = scan::value(self.bytes, at, &mut Blind).ok()?;
         self.bytes.get(at..self.at).map(Raw)
     }
 }

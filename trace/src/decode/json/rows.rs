@@ -9,7 +9,7 @@
 use wide::u8x16;
 
 use super::number::LONG_DIGITS;
-use super::scan::Seen;
+use super::scan::Watch;
 
 const BLOCK: usize = 64;
 
@@ -27,10 +27,12 @@ pub(super) struct Run {
 /// Past as many elements of an array as a block shows. `at` is where a number begins; `nested`:
 /// the array is itself an element of an array, so that rows may end. `None`: nothing is proved.
 #[inline]
-pub(super) fn run(bytes: &[u8], at: usize, nested: bool, seen: &mut Seen) -> Option<Run> {
+pub(super) fn run<W: Watch>(bytes: &[u8], at: usize, nested: bool, seen: &mut W) -> Option<Run> {
     let block = bytes.get(at..)?.first_chunk::<BLOCK>()?;
     let classes = Classes::of(block);
-    seen.hard |= classes.has_long_integer();
+    if classes.has_long_integer() {
+        seen.hard();
+    }
     let limit = classes.faults(nested);
     let before = if limit == 0 {
         u64::MAX
@@ -151,7 +153,7 @@ impl Classes {
 mod tests {
     use proptest::prelude::*;
 
-    use super::super::scan::document;
+    use super::super::scan::{Seen, document};
     use super::*;
 
     const TAIL: &str = "7777777777777777777777777777777777777777777777777777777777777777";

@@ -4,6 +4,9 @@
 //! server is Python, whose `json` raises something other than a decode error, and so refuses a
 //! whole batch, when nesting nears 1,000 or an integer passes 4,300 digits.
 
+use std::ops::Range;
+
+use super::hint;
 use super::number::number;
 use super::rows;
 use super::token::{literal, string};
@@ -31,7 +34,7 @@ pub(crate) enum Fault {
 /// Checks that `bytes` are one JSON value and nothing else.
 #[cfg(test)]
 pub(crate) fn document(bytes: &[u8]) -> Result<(), Fault> {
-    let end = value(bytes, 0, &mut Seen::default())?;
+    let end = value(bytes, 0, &mut Blind)?;
     match space(bytes, end) {
         end if end >= bytes.len() => Ok(()),
         _ => Err(Fault::Malformed),
@@ -40,14 +43,14 @@ pub(crate) fn document(bytes: &[u8]) -> Result<(), Fault> {
 
 /// Whether `bytes` are one JSON value and nothing else.
 pub(crate) fn is_document(bytes: &[u8]) -> bool {
-    let end = value(bytes, 0, &mut Seen::default());
+    let end = value(bytes, 0, &mut Blind);
     end.is_ok_and(|end| space(bytes, end) >= bytes.len())
 }
 
 /// Whether Python's `json` reads `bytes`, or refuses them as it refuses any other text: MLflow
 /// tries it on every string, and what it raises for a fault of these two kinds loses the batch.
 pub(crate) fn is_harmless(bytes: &[u8]) -> bool {
-    let end = value(bytes, 0, &mut Seen::default());
+    let end = value(bytes, 0, &mut Blind);
     !matches!(end, Err(Fault::TooDeep | Fault::LongNumber))
 }
 
@@ -58,9 +61,93 @@ pub(crate) fn is_hard(bytes: &[u8]) -> bool {
     seen.hard || matches!(end, Err(Fault::TooDeep | Fault::LongNumber))
 }
 
+/// Whether `bytes` are one JSON value, or the beginning of one.
+pub(crate) fn is_beginning(bytes: &[u8]) -> bool {
+    match value(bytes, 0, &mut Blind) {
+        Ok(end) => space(bytes, end) >= bytes.len(),
+        Err(fault) => fault == Fault::Torn,
+    }
+}
+
+/// What is in `bytes`, if they are one JSON value and nothing else.
+pub(crate) fn seen(bytes: &[u8]) -> Option<Seen> {
+    let mut seen = Seen::default();
+    let end = value(bytes, 0, &mut seen).ok()?;
+    (space(bytes, end) >= bytes.len()).then_some(seen)
+}
+
+/// Learns what a scan comes across.
+pub(super) trait Watch {
+    /// An escape of a UTF-16 surrogate.
+    fn surrogate(&mut self) {}
+    /// `NaN` or an infinity.
+    fn non_finite(&mut self) {}
+    /// A string of more than 512 bytes.
+    fn long(&mut self) {}
+    /// A value that MLflow may not be able to read back.
+    fn hard(&mut self) {}
+    /// A member's name, whose content is at `range`.
+    fn name(&mut self, _bytes: &[u8], _range: Range<usize>) {}
+    /// A string that is a value, whose opening quote is at `at`.
+    fn string(&mut self, _bytes: &[u8], _at: usize) {}
+    /// An escape in a string, whose backslash is at `at`.
+    fn escape(&mut self, _bytes: &[u8], _at: usize) {}
+}
+
+/// Learns nothing: for a scan that only looks for an end.
+pub(super) struct Blind;
+
+impl Watch for Blind {}
+
+impl Watch for Seen {
+    #[inline]
+    fn surrogate(&mut self) {
+        self.surrogates = true;
+    }
+
+    #[inline]
+    fn non_finite(&mut self) {
+        self.non_finite = true;
+    }
+
+    #[inline]
+    fn long(&mut self) {
+        self.long = true;
+    }
+
+    #[inline]
+    fn hard(&mut self) {
+        self.hard = true;
+    }
+
+    #[inline]
+    fn name(&mut self, bytes: &[u8], range: Range<usize>) {
+        self.credentials |= if self.escaped_at > range.start {
+            hint::escaped_name(bytes, range)
+        } else {
+            hint::name(bytes, range)
+        };
+    }
+
+    #[inline]
+    fn string(&mut self, bytes: &[u8], at: usize) {
+        self.credentials |= hint::value(bytes, at + 1);
+    }
+
+    #[inline]
+    fn escape(&mut self, bytes: &[u8], at: usize) {
+        self.escaped_at = at + 1;
+        self.credentials |= hint::escape(bytes, at);
+    }
+}
+
 /// What a text holds that someone has to care about.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Seen {
+    /// A name or a value that is worth a look for credentials, here or in JSON in a string.
+    pub(crate) credentials: bool,
+    /// Behind the backslash of the last escape; 0 where there was none.
+    escaped_at: usize,
     /// An escape of a UTF-16 surrogate: only then can one be unpaired.
     pub(crate) surrogates: bool,
     /// `NaN` or an infinity. RFC 8259 has no such numbers, but Python writes and reads them, and
@@ -74,23 +161,26 @@ pub(crate) struct Seen {
 }
 
 /// Where the value that begins at or after `at` ends.
-pub(super) fn value(bytes: &[u8], at: usize, seen: &mut Seen) -> Result<usize, Fault> {
+pub(super) fn value<W: Watch>(bytes: &[u8], at: usize, seen: &mut W) -> Result<usize, Fault> {
     counted(bytes, at, seen, &mut 0)
 }
 
 /// As [`value`], for a container that is not empty: adds its direct children to `len`, up to the
 /// first fault.
-pub(super) fn counted(
+pub(super) fn counted<W: Watch>(
     bytes: &[u8],
     at: usize,
-    seen: &mut Seen,
+    seen: &mut W,
     len: &mut usize,
 ) -> Result<usize, Fault> {
     let mut open = Open::default();
     let mut at = space(bytes, at);
     loop {
         at = match bytes.get(at) {
-            Some(b'"') => string(bytes, at, seen)?,
+            Some(b'"') => {
+                seen.string(bytes, at);
+                string(bytes, at, seen)?
+            }
             Some(b'-' | b'0'..=b'9') => {
                 let in_array = open.top() == Some(false);
                 let run = in_array.then(|| rows::run(bytes, at, open.is_row(), seen));
@@ -106,11 +196,11 @@ pub(super) fn counted(
                 number(bytes, at, seen)?
             }
             Some(b'N') => {
-                seen.non_finite = true;
+                seen.non_finite();
                 literal(bytes, at, b"NaN")?
             }
             Some(b'I') => {
-                seen.non_finite = true;
+                seen.non_finite();
                 literal(bytes, at, b"Infinity")?
             }
             Some(b'{') => {
@@ -153,11 +243,11 @@ enum Next {
 
 /// Past what ends at `at`: its comma, or the brackets that close behind it.
 #[inline]
-fn after(
+fn after<W: Watch>(
     bytes: &[u8],
     mut at: usize,
     open: &mut Open,
-    seen: &mut Seen,
+    seen: &mut W,
     len: &mut usize,
 ) -> Result<Next, Fault> {
     loop {
@@ -187,13 +277,15 @@ fn after(
 }
 
 /// Past a key at `at` and its colon: where the value begins.
-pub(super) fn key(bytes: &[u8], at: usize, seen: &mut Seen) -> Result<usize, Fault> {
+pub(super) fn key<W: Watch>(bytes: &[u8], at: usize, seen: &mut W) -> Result<usize, Fault> {
     match bytes.get(at) {
         Some(b'"') => {}
         Some(_) => return Err(Fault::Malformed),
         None => return Err(Fault::Torn),
     }
-    colon(bytes, string(bytes, at, seen)?)
+    let end = string(bytes, at, seen)?;
+    seen.name(bytes, at + 1..end - 1);
+    colon(bytes, end)
 }
 
 /// Past the colon after a key that ends at `at`: where the value begins.
@@ -223,9 +315,9 @@ struct Open {
 }
 
 impl Open {
-    fn push(&mut self, object: bool, seen: &mut Seen) -> Result<(), Fault> {
+    fn push<W: Watch>(&mut self, object: bool, seen: &mut W) -> Result<(), Fault> {
         if self.depth >= DEEP {
-            seen.hard = true;
+            seen.hard();
             if self.depth == DEPTH_MAX {
                 return Err(Fault::TooDeep);
             }

@@ -2,26 +2,33 @@
 
 use wide::u8x16;
 
-use super::scan::{Fault, Seen};
+use super::scan::{Fault, Watch};
 
 /// A string of more bytes is told of: someone may want to look at it.
 const LONG_BYTES: usize = 512;
 
 /// Past the string whose opening quote is at `at`.
-pub(super) fn string(bytes: &[u8], at: usize, seen: &mut Seen) -> Result<usize, Fault> {
+pub(super) fn string<W: Watch>(bytes: &[u8], at: usize, seen: &mut W) -> Result<usize, Fault> {
     let begin = at;
     let mut at = at + 1;
     loop {
         at = plain(bytes, at);
         match bytes.get(at) {
             Some(b'"') => {
-                seen.long |= at - begin > LONG_BYTES;
+                if at - begin > LONG_BYTES {
+                    seen.long();
+                }
                 return Ok(at + 1);
             }
-            Some(b'\\') => at = escape(bytes, at + 1, seen)?,
+            Some(b'\\') => {
+                seen.escape(bytes, at);
+                at = escape(bytes, at + 1, seen)?;
+            }
             Some(_) => return Err(Fault::Malformed),
             None => {
-                seen.long |= at - begin > LONG_BYTES;
+                if at - begin > LONG_BYTES {
+                    seen.long();
+                }
                 return Err(Fault::Torn);
             }
         }
@@ -48,7 +55,7 @@ pub(super) fn plain(bytes: &[u8], mut at: usize) -> usize {
 }
 
 /// Past an escape whose backslash is before `at`.
-fn escape(bytes: &[u8], at: usize, seen: &mut Seen) -> Result<usize, Fault> {
+fn escape<W: Watch>(bytes: &[u8], at: usize, seen: &mut W) -> Result<usize, Fault> {
     match bytes.get(at) {
         Some(b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't') => Ok(at + 1),
         Some(b'u') => {
@@ -60,11 +67,15 @@ fn escape(bytes: &[u8], at: usize, seen: &mut Seen) -> Result<usize, Fault> {
                 }
             }
             let first = (bytes.get(at + 1), bytes.get(at + 2));
-            seen.hard |= bytes.get(at + 1..at + 5) == Some(b"0000");
-            seen.surrogates |= matches!(
+            if bytes.get(at + 1..at + 5) == Some(b"0000") {
+                seen.hard();
+            }
+            if matches!(
                 first,
                 (Some(b'd' | b'D'), Some(b'8' | b'9' | b'a'..=b'f' | b'A'..=b'F'))
-            );
+            ) {
+                seen.surrogate();
+            }
             Ok(at + 5)
         }
         Some(_) => Err(Fault::Malformed),

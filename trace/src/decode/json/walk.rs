@@ -4,7 +4,7 @@
 use std::ops::Range;
 
 use super::Raw;
-use super::scan::{self, Fault, Seen};
+use super::scan::{self, Blind, Fault};
 use super::token;
 
 /// A string that is a value.
@@ -25,7 +25,7 @@ pub(crate) fn strings(text: &[u8]) -> impl Iterator<Item = Token<'_>> {
     std::iter::from_fn(move || {
         loop {
             let quote = at + memchr::memchr(b'"', text.get(at..)?)?;
-            let end = match token::string(text, quote, &mut Seen::default()) {
+            let end = match token::string(text, quote, &mut Blind) {
                 Ok(end) => end,
                 Err(Fault::Torn) => text.len() + 1,
                 Err(_) => return None,
@@ -43,6 +43,22 @@ pub(crate) fn strings(text: &[u8]) -> impl Iterator<Item = Token<'_>> {
             }
         }
     })
+}
+
+/// The string whose opening quote is at `at`: what is between its quotes, up to the end where the
+/// text is cut in it, and where it ends. `None`: the quote opens nothing.
+pub(crate) fn string_at(text: &[u8], at: usize) -> Option<(&[u8], usize)> {
+    text.get(at).filter(|byte| **byte == b'"')?;
+    match token::string(text, at, &mut Blind) {
+        Ok(end) => Some((text.get(at + 1..end - 1)?, end)),
+        Err(Fault::Torn) => Some((text.get(at + 1..)?, text.len())),
+        Err(_) => None,
+    }
+}
+
+/// Whether a string that ends at `end` is a member's name.
+pub(crate) fn is_key(text: &[u8], end: usize) -> bool {
+    text.get(scan::space(text, end)) == Some(&b':')
 }
 
 /// A string or a number, by where its content is.
@@ -68,7 +84,7 @@ pub(crate) fn words(text: &[u8], numbers: bool) -> impl Iterator<Item = Word> {
                     false => memchr::memchr(b'"', rest)?,
                 };
             if text.get(begin) == Some(&b'"') {
-                let (end, torn) = match token::string(text, begin, &mut Seen::default()) {
+                let (end, torn) = match token::string(text, begin, &mut Blind) {
                     Ok(end) => (end - 1, false),
                     Err(Fault::Torn) => (text.len(), true),
                     // A quote that opens nothing.
@@ -155,12 +171,12 @@ impl<'a> Iterator for Steps<'a> {
         let mut key = None;
         if self.object {
             self.text.get(at).filter(|byte| **byte == b'"')?;
-            let end = token::string(self.text, at, &mut Seen::default()).ok()?;
+            let end = token::string(self.text, at, &mut Blind).ok()?;
             key = self.text.get(at + 1..end - 1);
             at = scan::colon(self.text, end).ok()?;
         }
         self.text.get(at).filter(|byte| !b"]}".contains(byte))?;
-        let (end, whole) = match scan::value(self.text, at, &mut Seen::default()) {
+        let (end, whole) = match scan::value(self.text, at, &mut Blind) {
             Ok(end) => (end, true),
             Err(_) => (self.text.len(), false),
         };

@@ -1,6 +1,7 @@
 //! Whole exchanges in, traces out. Rows are written with the builder here.
 
 mod chat;
+mod credentials;
 mod drawn;
 mod fit;
 mod generic;

@@ -187,6 +187,7 @@ fn the_manual_names_tests_that_there_are() {
     let manual = std::fs::read_to_string(manual).unwrap();
     let sources = [
         include_str!("chat.rs"),
+        include_str!("credentials.rs"),
         include_str!("drawn.rs"),
         include_str!("generic.rs"),
         include_str!("golden.rs"),
@@ -202,10 +203,15 @@ fn the_manual_names_tests_that_there_are() {
         include_str!("../arrival.rs"),
         include_str!("../media.rs"),
         include_str!("../../../tests/cases.rs"),
+        include_str!("../../redact/credential.rs"),
+        include_str!("../../redact/names.rs"),
+        include_str!("../../redact/prose.rs"),
+        include_str!("../../redact/value.rs"),
         include_str!("../../../tests/corpus.rs"),
         include_str!("../../../tests/servers/mod.rs"),
         include_str!("../../../../tests/tests/corpus.rs"),
         include_str!("../../../../tests/tests/secrets.rs"),
+        include_str!("../../../../tests/tests/secrets/credentials.rs"),
     ];
     let mut named = 0;
     for name in manual.split('`').skip(1).step_by(2) {

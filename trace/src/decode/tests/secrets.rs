@@ -26,6 +26,7 @@ fn rules() -> Rules {
         ],
         replace: "[REDACTED]".into(),
         hash_key: None,
+        credentials: true,
     }
 }
 
