@@ -129,13 +129,7 @@ impl Metrics {
                 "1 where a threshold of the route is breached.",
                 &["route", "alert"],
             )?,
-            capture_bytes: registered(
-                registry,
-                IntGauge::new(
-                    "offpath_capture_bytes",
-                    "Bytes of messages held for capture.",
-                )?,
-            )?,
+            capture_bytes: capture_bytes(registry)?,
             capture_degraded: gauge(
                 registry,
                 "offpath_capture_degraded",
@@ -222,6 +216,14 @@ fn show_version(registry: &Registry) -> prometheus::Result<()> {
     let family = registered(registry, IntCounterVec::new(opts, &["version"])?)?;
     family.with_label_values(&[env!("CARGO_PKG_VERSION")]).inc();
     Ok(())
+}
+
+fn capture_bytes(registry: &Registry) -> prometheus::Result<IntGauge> {
+    let name = "offpath_capture_bytes";
+    registered(
+        registry,
+        IntGauge::new(name, "Bytes of messages held for capture.")?,
+    )
 }
 
 fn connections_refused(registry: &Registry) -> prometheus::Result<IntCounter> {

@@ -8,7 +8,7 @@ mod apis;
 use std::sync::Arc;
 use std::time::Duration;
 
-use offpath_tests::{Collector, Gateway, Trace, Upstream, Wire, eventually, http2, within};
+use offpath_tests::{Collector, Ending, Gateway, Trace, Upstream, Wire, eventually, http2, within};
 use serde_json::{Value, json};
 
 use self::apis::Api;
@@ -26,49 +26,22 @@ const CHAT: &str = "POST /v1/chat/completions HTTP/1.1\r\nhost: a\r\ncontent-typ
 const FIRST_EVENTS: &str = "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n\
     52\r\ndata: {\"id\":\"c1\",\"choices\":[{\"index\":0,\"delta\":{\"content\":\"Half an answer, \"}}]}\n\n\r\n";
 
-/// How an upstream ends a stream whose events it sent.
-#[derive(Clone, Copy)]
-enum Tail {
-    /// With the last chunk, after this time.
-    After(Duration),
-    /// Not before its client has gone.
-    Never,
-    /// By closing.
-    Cut,
-}
-
-/// Sends the first events of an API, by their count, and then ends; `/3/25?...` asks for the
-/// fourth API, and a last chunk 25 ms after the last event. Which ones is up to `plan`.
-async fn upstream(
-    apis: Arc<Vec<Api>>,
-    plan: impl Fn(&Api, &str) -> (usize, Tail) + Send + Copy + Sync + 'static,
-) -> Upstream {
+/// Answers with the events of the API whose index the request has, and ends as it asks.
+async fn upstream(apis: &Arc<Vec<Api>>) -> Upstream {
+    let apis = Arc::clone(apis);
     Upstream::script(move |_, mut wire| {
         let apis = Arc::clone(&apis);
         async move {
-            let Some(head) = wire.try_head().await else {
-                return;
-            };
-            wire.body(&head).await;
-            let asked = head.field("x-api").unwrap().parse::<usize>().unwrap();
-            let api = &apis[asked];
-            let (count, tail) = plan(api, head.field("x-tail").unwrap_or_default());
-            wire.send(format!(
-                "HTTP/1.1 200 OK\r\ncontent-type: {}\r\ntransfer-encoding: chunked\r\n\r\n",
-                api.content_type
-            ))
-            .await;
-            for event in &api.events[..count] {
-                let size = format!("{:x}\r\n", event.len());
-                wire.send([size.as_bytes(), event, b"\r\n"].concat()).await;
-            }
-            match tail {
-                Tail::Cut => {}
-                Tail::Never => drop(wire.rest().await),
-                Tail::After(pause) => {
-                    tokio::time::sleep(pause).await;
-                    wire.send("0\r\n\r\n").await;
-                    wire.rest().await;
+            while let Some(head) = wire.try_head().await {
+                wire.body(&head).await;
+                let api = &apis[head.field("x-api").unwrap().parse::<usize>().unwrap()];
+                wire.send(format!(
+                    "HTTP/1.1 200 OK\r\ncontent-type: {}\r\ntransfer-encoding: chunked\r\n\r\n",
+                    api.content_type
+                ))
+                .await;
+                if !Ending::asked(&head).send(&mut wire, &api.events).await {
+                    break;
                 }
             }
         }
@@ -87,10 +60,12 @@ async fn watched(upstream: &Upstream) -> Gateway {
         .await
 }
 
-fn request(api: &Api, index: usize, tail: &str) -> String {
+fn request(api: &Api, index: usize, ending: Ending) -> String {
     format!(
-        "POST {} HTTP/1.1\r\nhost: a\r\nx-api: {index}\r\nx-tail: {tail}\r\ncontent-length: 2\r\n\r\n{{}}",
-        api.path
+        "POST {} HTTP/1.1\r\nhost: a\r\nx-api: {index}\r\n{}: {}\r\ncontent-length: 2\r\n\r\n{{}}",
+        api.path,
+        Ending::FIELD,
+        ending.value()
     )
 }
 
@@ -106,11 +81,11 @@ async fn read_and_leave(gateway: &Gateway, request: &str, bytes: usize) {
 }
 
 /// The same over HTTP/2, where leaving is a reset of the stream.
-async fn read_and_reset(gateway: &Gateway, api: &Api, index: usize, tail: &str, bytes: usize) {
+async fn read_and_reset(gateway: &Gateway, api: &Api, index: usize, ending: Ending, bytes: usize) {
     let mut client = http2::Client::plain(gateway.address()).await;
     let request = http::Request::post(format!("http://a{}", api.path))
         .header("x-api", index)
-        .header("x-tail", tail)
+        .header(Ending::FIELD, ending.value())
         .body(http2::full("{}"));
     let mut body = client.send(request.unwrap()).await.unwrap().into_body();
     let mut seen = 0;
@@ -177,16 +152,13 @@ async fn check_alerts(gateway: &Gateway, count: usize, expect: [bool; 2]) {
 #[tokio::test]
 async fn a_client_that_closes_at_the_last_word_of_any_api_had_a_complete_answer() {
     let apis = Arc::new(apis::all());
-    let upstream = upstream(Arc::clone(&apis), |api, tail| {
-        let pause = Duration::from_millis(tail.parse().unwrap());
-        (api.events.len(), Tail::After(pause))
-    })
-    .await;
+    let upstream = upstream(&apis).await;
     let gateway = watched(&upstream).await;
     let mut count = 0;
     for (index, api) in apis.iter().enumerate() {
         let bytes = api.events.concat().len();
-        for tail in ["0", "1", "5", "50"] {
+        for tail in [0, 1, 5, 50] {
+            let tail = Ending::Tail(Duration::from_millis(tail));
             read_and_leave(&gateway, &request(api, index, tail), bytes).await;
             read_and_reset(&gateway, api, index, tail, bytes).await;
             count += 2;
@@ -200,15 +172,12 @@ async fn a_client_that_closes_at_the_last_word_of_any_api_had_a_complete_answer(
 #[tokio::test]
 async fn a_client_that_closes_one_event_before_left_whatever_the_api() {
     let apis = Arc::new(apis::all());
-    let upstream = upstream(Arc::clone(&apis), |api, _| {
-        (api.events.len() - 1, Tail::Never)
-    })
-    .await;
+    let upstream = upstream(&apis).await;
     let gateway = watched(&upstream).await;
     for (index, api) in apis.iter().enumerate() {
         let bytes = api.events[..api.events.len() - 1].concat().len();
-        read_and_leave(&gateway, &request(api, index, ""), bytes).await;
-        read_and_reset(&gateway, api, index, "", bytes).await;
+        read_and_leave(&gateway, &request(api, index, Ending::Held), bytes).await;
+        read_and_reset(&gateway, api, index, Ending::Held, bytes).await;
     }
     let count = 2 * apis.len();
     check_ends(&gateway, count, "client_left").await;
@@ -219,14 +188,11 @@ async fn a_client_that_closes_one_event_before_left_whatever_the_api() {
 #[tokio::test]
 async fn a_stream_that_its_upstream_cuts_is_an_error_whatever_the_api() {
     let apis = Arc::new(apis::all());
-    let upstream = upstream(Arc::clone(&apis), |api, _| {
-        (api.events.len() - 1, Tail::Cut)
-    })
-    .await;
+    let upstream = upstream(&apis).await;
     let gateway = watched(&upstream).await;
     for (index, api) in apis.iter().enumerate() {
         let mut client = Wire::connect(gateway.address()).await;
-        client.send(request(api, index, "")).await;
+        client.send(request(api, index, Ending::Cut)).await;
         client.rest().await;
     }
     check_ends(&gateway, apis.len(), "upstream_cut").await;

@@ -15,11 +15,17 @@ use memchr::{memmem, memrchr};
 use crate::decode::json::Raw;
 use crate::decode::sse;
 
-/// More than this is held for a moment only.
-const HELD_MAX: usize = 2048;
+/// The most that is held.
+const HELD_MAX: usize = 4096;
 
 /// What stays when the oldest bytes are let go.
 const HELD_MIN: usize = 1024;
+
+/// A larger piece takes the place of all that is held.
+const PIECE_MAX: usize = HELD_MAX - HELD_MIN;
+
+/// The longest separator of events, in bytes: `\r\n\r\n`. It shows where an event begins.
+const SEPARATOR_MAX: usize = 4;
 
 /// How much is kept of the beginning of an event that is larger than what is held.
 const START_BYTES: usize = 256;
@@ -31,6 +37,8 @@ const EVENT_TYPE: &[u8] = b":event-type\x07";
 #[derive(Debug)]
 pub struct StreamEnd {
     framing: Framing,
+    /// It began like any JSON, and no piece has ended with a line yet.
+    undecided: bool,
     held: Vec<u8>,
     /// Whether `held` no longer begins where the stream does.
     slid: bool,
@@ -65,9 +73,12 @@ impl StreamEnd {
     /// stream of events. The bytes decide, not the content type; they have to be passed as well.
     pub fn of(first: &[u8]) -> Option<Box<Self>> {
         let framing = Framing::of(first)?;
+        let undecided = framing == Framing::Lines && !first.ends_with(b"\n");
+        let held = if undecided { 0 } else { HELD_MAX };
         Some(Box::new(Self {
             framing,
-            held: Vec::with_capacity(HELD_MAX),
+            undecided,
+            held: Vec::with_capacity(held),
             slid: false,
             start: Vec::new(),
         }))
@@ -75,28 +86,47 @@ impl StreamEnd {
 
     /// Takes the next piece of the body.
     pub fn pass(&mut self, piece: &[u8]) {
-        let Some(beyond) = piece.len().checked_sub(HELD_MAX).filter(|more| *more > 0) else {
-            self.held.extend_from_slice(piece);
-            if self.held.len() > HELD_MAX {
-                let goes = self.held.len() - HELD_MIN;
-                self.note_start(goes);
-                self.held.drain(..goes);
-                self.slid = true;
+        if self.undecided {
+            if !piece.ends_with(b"\n") {
+                return;
             }
-            return;
-        };
+            (self.undecided, self.slid) = (false, true);
+        }
+        if piece.len() > PIECE_MAX {
+            return self.pass_large(piece);
+        }
+        if self.held.len() + piece.len() > HELD_MAX {
+            self.slide();
+        }
+        self.held.extend_from_slice(piece);
+    }
+
+    /// Takes a piece beside which no room is left for what is held.
+    fn pass_large(&mut self, piece: &[u8]) {
         match self.framing.last_start(piece) {
             Some(at) => self.start = beginning(piece, at),
             None => {
+                self.slide();
                 // With this much more of it, a blank line that was torn in two is seen.
                 self.held.extend_from_slice(&beginning(piece, 0));
                 self.note_start(self.held.len());
             }
         }
+        let last = piece.len().saturating_sub(HELD_MAX);
         self.held.clear();
         self.held
-            .extend_from_slice(piece.get(beyond..).unwrap_or_default());
+            .extend_from_slice(piece.get(last..).unwrap_or_default());
         self.slid = true;
+    }
+
+    /// Lets the oldest bytes go.
+    fn slide(&mut self) {
+        let goes = self.held.len().saturating_sub(HELD_MIN);
+        if goes > 0 {
+            self.note_start(goes);
+            self.held.drain(..goes);
+            self.slid = true;
+        }
     }
 
     /// Returns whether the last event that passed is whole, and is one that ends an answer in its API.
@@ -143,11 +173,11 @@ impl StreamEnd {
             })
     }
 
-    /// Keeps the beginning of the last event, if that is among the first `goes` bytes.
+    /// Keeps the beginning of the last event, if it cannot be found without the first `goes` bytes.
     fn note_start(&mut self, goes: usize) {
         let first = (!self.slid).then_some(0);
         let at = self.framing.last_start(&self.held).or(first);
-        if let Some(at) = at.filter(|at| *at < goes) {
+        if let Some(at) = at.filter(|at| *at < goes + SEPARATOR_MAX) {
             self.start = beginning(&self.held, at);
         }
     }
@@ -157,7 +187,9 @@ impl Framing {
     fn of(first: &[u8]) -> Option<Self> {
         match first {
             [b'd' | b'e' | b'i' | b'r' | b':' | b'\r' | b'\n' | 0xef, ..] => Some(Self::Events),
-            [b'{', .., b'\n'] => Some(Self::Lines),
+            // One JSON value as a whole, most likely.
+            [b'{', .., b'}'] => None,
+            [b'{', ..] => Some(Self::Lines),
             [b'[', ..] => Some(Self::List),
             // Lengths of a frame and of its headers, highest byte first.
             [0, _, _, _, 0, 0, ..] => Some(Self::Frames),

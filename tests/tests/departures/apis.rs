@@ -46,7 +46,8 @@ fn chat(newline: &str) -> Api {
     };
     let all = [
         chunk(r#"[{"index":0,"delta":{"role":"assistant","content":"Hello"}}]"#),
-        chunk(r#"[{"index":0,"delta":{"content":" there"}}]"#),
+        chunk(r#"[{"index":0,"delta":{"content":" there"},"finish_reason":"stop"}]"#),
+        chunk(r#"[],"usage":{"prompt_tokens":3,"completion_tokens":2,"total_tokens":5}"#),
         event(&["data: [DONE]"]),
     ];
     let all = all.map(|event| String::from_utf8(event).unwrap());
