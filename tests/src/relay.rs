@@ -60,13 +60,19 @@ async fn stream(client: &mut Wire, server: &mut Wire, tail: Duration) -> bool {
     false
 }
 
-/// Passes each chunk on once it is known that another follows.
+/// Passes everything on but the last event, or the last chunk where it is no event.
 async fn all_but_the_last(client: &mut Wire, server: &mut Wire, ending: Ending) -> bool {
     let mut before: Option<Bytes> = None;
     while let Some(data) = next(client, server).await {
         let last = data.is_empty();
         match before.replace(data) {
-            Some(piece) if last => return ending.finish(client, &piece).await,
+            Some(piece) if last => {
+                let (others, event) = piece.split_at(last_event(&piece));
+                if !others.is_empty() {
+                    client.send(chunk(others)).await;
+                }
+                return ending.finish(client, event).await;
+            }
             Some(piece) => client.send(chunk(&piece)).await,
             None => {}
         }
@@ -80,4 +86,11 @@ async fn next(client: &mut Wire, server: &mut Wire) -> Option<Bytes> {
         chunk = server.chunk() => chunk,
         _ = client.rest() => None,
     }
+}
+
+/// Where the last server-sent event of a chunk begins. A server may write several at once.
+fn last_event(chunk: &[u8]) -> usize {
+    let others = chunk.strip_suffix(b"\n\n").unwrap_or(chunk);
+    let end = others.windows(2).rposition(|pair| pair == b"\n\n");
+    end.map_or(0, |end| end + 2)
 }

@@ -29,6 +29,8 @@ def session(mode):
                 http.headers.update(headers)
                 said.append(await (leave if leaves else search)(client))
                 http.headers.pop("x-ending")
+                # What the client sends of its own accord when it gives up has been sent once this is answered.
+                said.append(of_result(await client.call_tool("find_parcel", {"number": "18"})))
         return said
 
     return call
