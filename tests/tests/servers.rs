@@ -90,7 +90,7 @@ async fn each_exchange_of_llama_cpp_ends_as_its_client_saw_it() {
     ];
     for (driver, calls) in [
         ("drive_openai.py", &of_openai[..]),
-        ("drive_openai_async.py", &of_openai[..]),
+        ("drive_openai_async.py", &of_openai[..1]),
         ("drive_anthropic.py", &of_anthropic[..]),
     ] {
         let client = Client {

@@ -1,7 +1,7 @@
 """Drives MCP's client over streamable HTTP: `drive_mcp.py URL`, with a plan as `plan.py` has it.
 
-A call is a session, of which the results of the tools are reported: of the protocol before 2026-07-28, which begins by `initialize` and has a standing GET for
-what the server has to say (`session_2025`), or of the one since, which has neither (`session_2026`).
+A call is a session, of which the results of the tools are reported: `session_2025` speaks the protocol that begins with
+`initialize` and has a standing GET for messages of the server, `session_2026` the one of 2026-07-28, which has neither.
 """
 
 import sys

@@ -122,6 +122,10 @@ fn fault(session: &Step, trace: &Trace, keeps_all: bool) -> Option<String> {
         found == (end, status, if keeps_all { "ratio" } else { rule })
     };
     let is_right = match session.ending {
+        // A tool that fails says so in its result.
+        _ if inputs(trace)["params"]["name"] == "lose_parcel" => {
+            right("in_band_error", "ERROR", "no rule")
+        }
         Ending::Held if is_search(trace) => right("client_left", "OK", "client_left"),
         Ending::Cut if is_search(trace) => right("upstream_cut", "ERROR", "error"),
         _ if method == "GET" && end == "client_left" => right("client_left", "OK", "client_left"),
