@@ -1,5 +1,4 @@
 //! offpath's own log: its format, its level, and who may ask for more.
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use offpath_tests::{Gateway, Setup, Upstream};
 use serde_json::Value;

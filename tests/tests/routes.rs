@@ -1,6 +1,5 @@
 //! Which route takes a request, and whose the request is: each rule against requests that meet it, and
 //! those that miss it by one thing.
-#![expect(clippy::indexing_slicing, reason = "a test fails by panicking")]
 
 use offpath_tests::{Collector, Gateway, Upstream, Wire};
 use serde_json::{Value, json};

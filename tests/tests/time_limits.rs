@@ -142,7 +142,9 @@ async fn an_upstream_that_reads_nothing_of_a_body_past_the_limit_of_writing_is_5
         .await
         .unwrap()
         .into_split();
-    let upload = tokio::spawn(async move {
+    // It is aborted when the set is dropped.
+    let mut uploads = tokio::task::JoinSet::new();
+    uploads.spawn(async move {
         let head = format!("POST / HTTP/1.1\r\nhost: a\r\ncontent-length: {MUCH}\r\n\r\n");
         write.write_all(head.as_bytes()).await.ok();
         let piece = vec![b'x'; 1 << 20];
@@ -157,7 +159,6 @@ async fn an_upstream_that_reads_nothing_of_a_body_past_the_limit_of_writing_is_5
     let read = tokio::io::AsyncReadExt::read_exact(&mut read, &mut answer);
     within("an answer", read).await.unwrap();
     assert_eq!(answer, b"HTTP/1.1 504");
-    upload.abort();
     let trace = collector.trace().await;
     assert_eq!(trace.text("offpath.end_reason"), "timeout");
     drop(go_on);
