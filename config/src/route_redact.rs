@@ -23,7 +23,7 @@ pub(crate) fn read(field: &Field<'_>) -> Redaction {
             .list(Kind::new(Type::Text, pointer)),
         patterns: patterns(&map),
         credentials: map
-            .key("credentials", "Whether credentials are masked in bodies, by the names of members (`api_key`, `authorization`, `password`, …). In headers and queries they are always masked.")
+            .key("credentials", "Whether credentials are masked in bodies, by the names of members (`api_key`, `authorization`, `password`, …); headers and queries are always masked.")
             .or("true", kind::boolean()),
         replace: map
             .key("replace", "Text that replaces a masked value.")
