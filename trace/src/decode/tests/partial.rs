@@ -203,7 +203,7 @@ fn the_manual_names_tests_that_there_are() {
         include_str!("../arrival.rs"),
         include_str!("../media.rs"),
         include_str!("../../../tests/cases.rs"),
-        include_str!("../../redact/credential.rs"),
+        include_str!("../../redact/credential/tests.rs"),
         include_str!("../../redact/names.rs"),
         include_str!("../../redact/prose.rs"),
         include_str!("../../redact/value.rs"),
