@@ -52,10 +52,14 @@ impl Trace {
         trace.hard = false;
         for span in &mut trace.spans {
             for (key, value) in &mut span.attributes {
-                if let Value::Text(text) = value
-                    && let Some(new) = fit.text(key, text)
-                {
-                    *text = new;
+                match value {
+                    Value::Text(text) => {
+                        if let Some(new) = fit.text(key, text) {
+                            *text = new;
+                        }
+                    }
+                    Value::Texts(list) => fit.list(list),
+                    _ => {}
                 }
             }
             if let Some(name) = fit.words(&span.name) {
@@ -125,6 +129,15 @@ impl Fit {
         self.changed = true;
         let words = words.as_deref().unwrap_or(text.as_str());
         Some(json::quoted(words).into())
+    }
+
+    /// Replaces each NUL in a list's elements, which MLflow does not parse as JSON.
+    fn list(&mut self, list: &mut [Text]) {
+        for text in list {
+            if let Some(new) = self.words(text.as_str()) {
+                *text = new.into();
+            }
+        }
     }
 
     /// Text without NUL; `None` where it has none.
@@ -227,16 +240,17 @@ pub(super) fn is_hard(trace: &Trace, bodies: &[&Document], escapes: bool) -> boo
 /// Whether there is a NUL in any text that is not JSON.
 fn any_nul(trace: &Trace) -> bool {
     let attributes = trace.spans.iter().flat_map(|span| &span.attributes);
-    let mut words = attributes.filter_map(|(key, value)| match value {
-        Value::Text(text) if !BODIES.contains(&&**key) => Some(text.as_bytes()),
-        _ => None,
+    let mut words = attributes.flat_map(|(key, value)| match value {
+        Value::Text(text) if !BODIES.contains(&&**key) => std::slice::from_ref(text),
+        Value::Texts(list) => list,
+        _ => &[],
     });
     let mut names = trace.spans.iter().map(|span| &*span.name);
     let mut told = trace.info.iter().flat_map(|info| {
         let metadata = info.metadata.iter().map(|(_, value)| value);
         metadata.chain(&info.client_request_id)
     });
-    words.any(|text| has_nul(text))
+    words.any(|text| has_nul(text.as_bytes()))
         || names.any(|name| has_nul(name.as_bytes()))
         || told.any(|text| has_nul(text.as_bytes()))
 }

@@ -115,3 +115,13 @@ fn nul_is_replaced_wherever_it_came_from() {
     let info = decoded.trace.info.unwrap();
     assert_eq!(info.client_request_id.as_deref(), Some("a\u{fffd}b"));
 }
+
+#[test]
+fn nul_in_an_element_of_a_list_is_replaced() {
+    let frame = r#"{"dataframe_split":{"columns":["a\u0000","b"],"data":[[1,2]]}}"#;
+    let exchange = exchange("/invocations", frame, r#"{"predictions":[1]}"#)
+        .request_header("content-type", "application/json");
+    let decoded = fitted(&exchange);
+    assert_eq!(decoded.root("offpath.input.columns"), "a\u{fffd},b");
+    assert_eq!(decoded.defects, [Defect::Nul]);
+}
