@@ -8,6 +8,12 @@
 pub fn strip_prefix<'a>(target: &'a [u8], prefix: &[u8]) -> Option<&'a [u8]> {
     let end = prefix.iter().rposition(|byte| *byte != b'/');
     let prefix = end.map_or(&[][..], |last| prefix.get(..=last).unwrap_or_default());
+    rest_below(target, prefix)
+}
+
+/// As [`strip_prefix`], for a prefix without a trailing slash: a router compares many per request.
+#[inline]
+pub(crate) fn rest_below<'a>(target: &'a [u8], prefix: &[u8]) -> Option<&'a [u8]> {
     let rest = target.strip_prefix(prefix)?;
     matches!(rest.first(), None | Some(b'/' | b'?')).then_some(rest)
 }

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use http::HeaderMap;
 use offpath_config::{PathMatch, Route, RouteMatch};
 
-use crate::{glob, prefix::strip_prefix};
+use crate::{glob, prefix::rest_below};
 
 /// The part of a request that routes look at.
 #[derive(Clone, Copy, Debug)]
@@ -73,7 +73,7 @@ fn matches(rule: &RouteMatch, target: Target<'_>) -> bool {
         PathMatch::Any => true,
         PathMatch::Exact(path) => **path == *target.path,
         PathMatch::Prefix(prefix) => {
-            strip_prefix(target.path.as_bytes(), prefix.as_bytes()).is_some()
+            rest_below(target.path.as_bytes(), prefix.as_bytes()).is_some()
         }
         PathMatch::Glob(pattern) => glob::fits(pattern, target.path),
     };
